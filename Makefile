@@ -1,0 +1,57 @@
+# `make help` lists what there is. SWIFT_FLAGS reaches every `swift build` (one flag set per scratch path).
+SHELL := /bin/bash
+SWIFT ?= swift
+DATA ?= data
+TRUST_DOMAIN ?= example.org
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-swift interop lint format bench fuzz fuzz-short soak run prepare debug clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+prepare:
+	@scripts/prepare
+
+debug: prepare
+	@$(SWIFT) build --build-tests
+
+build: prepare ## Release binary at .build/release/agentshield
+	$(SWIFT) build -c release --product agentshield
+
+demo: prepare ## Two agents, mutual TLS, an impostor, rotation, the verified audit log: a transcript
+	@scripts/demo
+
+test: lint test-swift interop ## Every test: style, Swift, real processes, stock clients
+
+test-swift: debug
+	scripts/test-swift
+
+interop: debug ## Stock clients only (PyPI packages, openssl), in a Python environment of their own
+	scripts/interop
+
+lint: prepare ## Formatting, imports against floors, links in the docs
+	$(SWIFT) format lint --strict --parallel --recursive $$(git ls-files '*.swift' | grep -v -e /Generated/)
+	scripts/check-imports
+	scripts/check-links
+
+format: ## Formats every Swift file in place
+	$(SWIFT) format --in-place --parallel $$(git ls-files '*.swift' | grep -v -e /Generated/)
+
+bench: prepare ## Measures; figures go into docs/benchmarks.md by hand
+	Benchmarks/run
+
+fuzz: prepare ## Ten minutes for each fuzzer (SECONDS_EACH=…)
+	SECONDS_EACH=$${SECONDS_EACH:-600} scripts/fuzz
+
+fuzz-short: prepare
+	SECONDS_EACH=$${SECONDS_EACH:-10} scripts/fuzz
+
+soak: debug ## An hour of issuing, rotating and killing (MINUTES=…)
+	scripts/soak
+
+run: build ## `agentshield up` with a data directory (DATA=…, TRUST_DOMAIN=…)
+	.build/release/agentshield up -dataDir $(DATA) -trustDomain $(TRUST_DOMAIN)
+
+clean:
+	rm -rf .build .build-fuzz .venv .venv-tlog

@@ -1,0 +1,154 @@
+// swift-tools-version: 6.2
+// Targets stand floor by floor; imports point only downward (docs/architecture.md, scripts/check-imports).
+import PackageDescription
+
+let houseSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+// One name per outside product, so that a target's list of dependencies reads as words.
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
+let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
+let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHPACK = Target.Dependency.product(name: "NIOHPACK", package: "swift-nio-http2")
+let grpcCore = Target.Dependency.product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcInProcess = Target.Dependency.product(name: "GRPCInProcessTransport", package: "grpc-swift-2")
+let grpcTransport = Target.Dependency.product(
+    name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
+let grpcProtobuf = Target.Dependency.product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// A library target on its floor: `Sources/<floor>/<name>`.
+func library(_ floor: String, _ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Sources/\(floor)/\(name)",
+        swiftSettings: houseSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources,
+        swiftSettings: houseSettings)
+}
+
+let standards: [Target] = [
+    library("Standards", "JOSE", [crypto, cryptoExtras]),
+    library("Standards", "TransparencyLog", [crypto]),
+    library("Standards", "SPIFFE", ["JOSE", crypto, asn1, x509]),
+]
+
+let domain: [Target] = [
+    library("Domain", "Attestation", ["SPIFFE", "JOSE", crypto]),
+    library("Domain", "AuditTrail", ["TransparencyLog", "SPIFFE", "JOSE", crypto]),
+    library("Domain", "Registry", ["SPIFFE", "Attestation", "AuditTrail", "JOSE", crypto]),
+    library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Attestation", crypto]),
+]
+
+let adapters: [Target] = [
+    library(
+        "Adapters", "SQLiteStorage",
+        ["SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "JOSE", grdb]),
+    library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioHTTP2]),
+    library(
+        "Adapters", "PeerRPC",
+        [
+            "SPIFFE", "PeerTLS", nioCore, nioPosix, nioSSL, nioHTTP2, nioHPACK, grpcCore, grpcTransport,
+            grpcProtobuf, protobuf, crypto,
+        ]),
+    library(
+        "Adapters", "WorkloadAPI",
+        ["SPIFFE", "JOSE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, grpcTransport, crypto]),
+    library(
+        "Adapters", "ControlPlaneAPI",
+        [
+            "SPIFFE", "JOSE", "Attestation", "PeerTLS", grpcCore, grpcProtobuf, protobuf, grpcTransport, nioSSL,
+            crypto,
+        ]),
+    library(
+        "Adapters", "CredentialClient", ["SPIFFE", "JOSE", "PeerTLS", "WorkloadAPI", logging, lifecycle, crypto]),
+    library("Adapters", "Observability", [logging]),
+]
+
+let applications: [Target] = [
+    library(
+        "Applications", "ControlPlane",
+        [
+            "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance",
+            "SQLiteStorage", "PeerTLS", "PeerRPC", "ControlPlaneAPI", logging, lifecycle, grpcCore, grpcProtobuf,
+            protobuf, grpcTransport, hummingbird, hummingbirdTLS, nioCore, nioPosix, nioSSL, crypto,
+        ]),
+    library(
+        "Applications", "NodeAgent",
+        [
+            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "PeerTLS", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI",
+            logging, lifecycle, grpcCore, grpcProtobuf, protobuf, grpcTransport, nioCore, nioPosix, nioSSL, crypto,
+        ]),
+    library(
+        "Applications", "AgentShield",
+        [
+            "SPIFFE", "PeerTLS", "CredentialClient", nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird,
+            hummingbirdTLS, httpClient, logging, lifecycle,
+        ]),
+    library(
+        "Applications", "AgentShieldTesting",
+        ["SPIFFE", "JOSE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "SQLiteStorage", crypto]),
+]
+
+let executables: [Target] = [
+    .executableTarget(
+        name: "AgentShieldCommand",
+        dependencies: [
+            "ControlPlane", "NodeAgent", "ControlPlaneAPI", "Observability", argumentParser, yams, logging, lifecycle, unixSignals,
+        ],
+        path: "Sources/Executables/agentshield", swiftSettings: houseSettings)
+]
+
+let testTargets: [Target] = []
+
+let package = Package(
+    name: "AgentShield",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "AgentShield", targets: ["AgentShield"]),
+        .library(name: "AgentShieldTesting", targets: ["AgentShieldTesting"]),
+        .executable(name: "agentshield", targets: ["AgentShieldCommand"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: standards + domain + adapters + applications + executables + testTargets
+)
