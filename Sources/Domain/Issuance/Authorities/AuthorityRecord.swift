@@ -1,0 +1,58 @@
+package import SPIFFE
+
+/// One authority as it is stored: everything but the private key, which the key store holds.
+package struct AuthorityRecord: Sendable, Hashable, Identifiable {
+    /// What the authority signs.
+    package enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// A certificate authority for X.509-SVIDs.
+        case x509
+        /// A signing key for JWT-SVIDs.
+        case jwt
+    }
+
+    /// Where the authority is in its life.
+    package enum Status: String, Sendable, Hashable, CaseIterable {
+        /// In the bundle, so that verifiers learn it, but not signing yet.
+        case prepared
+        /// The one that signs; at most one per kind.
+        case active
+        /// No longer signing; in the bundle until a day after its end.
+        case old
+        /// Published by somebody else through the bundle API (a downstream server's key): ours has no private key of it.
+        case external
+    }
+
+    /// What the authority signs.
+    package let kind: Kind
+    /// Of a certificate authority its subject key identifier in hex, of a JWT key its `kid`; unique within the kind.
+    package let id: String
+    /// Where the private key is; nil for external authorities.
+    package let keyID: KeyID?
+    /// DER of the certificate; nil for JWT keys.
+    package let certificate: [UInt8]?
+    /// DER of the SubjectPublicKeyInfo.
+    package let publicKey: [UInt8]
+    /// Start of validity.
+    package let notBefore: UnixTime
+    /// End of validity: nothing signed with it lives longer.
+    package let notAfter: UnixTime
+    /// Where the authority is in its life.
+    package var status: Status
+    /// When it was made; the schedule's life runs from here.
+    package let createdAt: UnixTime
+
+    package init(
+        kind: Kind, id: String, keyID: KeyID?, certificate: [UInt8]?, publicKey: [UInt8], notBefore: UnixTime,
+        notAfter: UnixTime, status: Status, createdAt: UnixTime
+    ) {
+        self.kind = kind
+        self.id = id
+        self.keyID = keyID
+        self.certificate = certificate
+        self.publicKey = publicKey
+        self.notBefore = notBefore
+        self.notAfter = notAfter
+        self.status = status
+        self.createdAt = createdAt
+    }
+}
