@@ -1,0 +1,1 @@
+"""Starts the product's processes on loopback and looks at what they hand out."""
