@@ -121,7 +121,9 @@ let executables: [Target] = [
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings)
 ]
 
-let testTargets: [Target] = []
+let testTargets: [Target] = [
+    tests("TransparencyLogTests", ["TransparencyLog", crypto]),
+]
 
 let package = Package(
     name: "AgentShield",
