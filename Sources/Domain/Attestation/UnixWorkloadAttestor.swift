@@ -1,0 +1,92 @@
+package import SPIFFE
+
+/// Attests workloads by what the kernel says of their process: the `unix` selectors of SPIRE.
+///
+/// It blocks: it reads `/proc`, the account database and, with discovery on, whole executables.
+package struct UnixWorkloadAttestor: Sendable {
+    /// The type of all its selectors.
+    package static let selectorType = "unix"
+
+    private let discoverWorkloadPath: Bool
+    private let workloadSizeLimit: Int64
+    private let now: @Sendable () -> UnixTime
+    private let digests = ExecutableDigestCache()
+
+    /// - Parameters:
+    ///   - discoverWorkloadPath: also make `path` and `sha256` selectors; then an unreadable executable fails.
+    ///   - workloadSizeLimit: largest executable to hash, in bytes; 0 means no limit, negative means never hash.
+    ///   - now: the clock, only used to decide whether a digest may be remembered.
+    package init(
+        discoverWorkloadPath: Bool, workloadSizeLimit: Int64, now: @escaping @Sendable () -> UnixTime
+    ) {
+        self.discoverWorkloadPath = discoverWorkloadPath
+        self.workloadSizeLimit = workloadSizeLimit
+        self.now = now
+    }
+
+    /// Attests the process as it is now; do it for every request, since a connection outlives `exec`.
+    package func attest(_ process: ProcessReference) throws(WorkloadAttestationError) -> AttestedWorkload {
+        let groups = try process.checkUnchanged()
+        var selectors = accountSelectors(process, groups: groups)
+        if discoverWorkloadPath {
+            selectors.formUnion(try executableSelectors(process))
+        }
+        // What was read in between is the process's own only if it is still the same process with the same rights.
+        guard try process.checkUnchanged() == groups else { throw .credentialsChanged }
+        return AttestedWorkload(selectors: selectors, process: process)
+    }
+
+    private func accountSelectors(_ process: ProcessReference, groups: [UInt32]) -> Set<Selector> {
+        var selectors: Set<Selector> = [selector("uid", process.uid), selector("gid", process.gid)]
+        if let name = AccountNames.user(process.uid) { selectors.insert(selector("user", name)) }
+        if let name = AccountNames.group(process.gid) { selectors.insert(selector("group", name)) }
+        for gid in Set(groups) {
+            selectors.insert(selector("supplementary_gid", gid))
+            if let name = AccountNames.group(gid) { selectors.insert(selector("supplementary_group", name)) }
+        }
+        return selectors
+    }
+
+    /// `path` and `sha256` of the program that runs.
+    ///
+    /// The path selector says that the program is the file at that path as seen from here. A process in a mount
+    /// namespace of its own can put any file at any path of its view; such a path makes no selector.
+    private func executableSelectors(_ process: ProcessReference) throws(WorkloadAttestationError) -> Set<Selector> {
+        let file = try process.openExecutable()
+        let version = try FileVersion(of: file)
+        let path = try process.executablePath()
+        let isHere = FileVersion(path: path)?.isSameFile(as: version) ?? false
+        guard isHere || !path.hasSuffix(" (deleted)") else { throw .executableDeleted }
+        var selectors: Set<Selector> = []
+        if isHere { selectors.insert(selector("path", path)) }
+        if workloadSizeLimit >= 0 {
+            let digest = try digests.digest(of: file, version: version, limit: workloadSizeLimit, now: now())
+            selectors.insert(selector("sha256", digest))
+        }
+        // The process may have run another program meanwhile.
+        guard try FileVersion(of: process.openExecutable()).isSameFile(as: version),
+            try process.executablePath() == path
+        else { throw .executableChanged }
+        return selectors
+    }
+
+    private func selector(_ kind: String, _ value: some CustomStringConvertible) -> Selector {
+        Selector(knownType: Self.selectorType, value: "\(kind):\(value)")
+    }
+}
+
+/// A process that was attested just now. Only ``UnixWorkloadAttestor`` makes it.
+package struct AttestedWorkload: Sendable, Hashable {
+    /// Everything that the attestor found.
+    package let selectors: Set<Selector>
+    package let pid: Int32
+    package let uid: UInt32
+    package let gid: UInt32
+
+    fileprivate init(selectors: Set<Selector>, process: ProcessReference) {
+        self.selectors = selectors
+        pid = process.pid
+        uid = process.uid
+        gid = process.gid
+    }
+}
