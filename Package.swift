@@ -123,6 +123,7 @@ let executables: [Target] = [
 
 let testTargets: [Target] = [
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
+    tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
 ]
 
 let package = Package(

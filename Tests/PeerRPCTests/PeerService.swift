@@ -1,0 +1,71 @@
+import GRPCCore
+import PeerRPC
+import Synchronization
+
+/// Bytes as they are, in place of protobuf.
+struct BytesCoder: MessageSerializer, MessageDeserializer {
+    func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes { Bytes(message) }
+    func deserialize<Bytes: GRPCContiguousBytes>(_ bytes: Bytes) throws -> [UInt8] {
+        bytes.withUnsafeBytes { Array($0) }
+    }
+}
+
+/// Answers with what it knows about its caller.
+final class PeerService: RegistrableRPCService {
+    static let whoAmI = MethodDescriptor(fullyQualifiedService: "test.Peer", method: "WhoAmI", type: .unary)
+    static let metadata = MethodDescriptor(fullyQualifiedService: "test.Peer", method: "Metadata", type: .unary)
+    static let wait = MethodDescriptor(fullyQualifiedService: "test.Peer", method: "Wait", type: .serverStreaming)
+
+    /// What the last caller was.
+    let lastPeer = Mutex<ConnectionPeer?>(nil)
+    /// Streams that began and ended.
+    let begun = Mutex(0)
+    let ended = Mutex(0)
+
+    func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
+        router.registerHandler(
+            forMethod: Self.whoAmI, deserializer: BytesCoder(), serializer: BytesCoder()
+        ) { [self] request, context in
+            var length = 0
+            for try await message in request.messages { length += message.count }
+            let peer = ConnectionPeer.current
+            lastPeer.withLock { $0 = peer }
+            let same = context.connectionPeer?.remoteAddress == peer?.remoteAddress
+            let answer = "\(Self.text(peer)) length=\(length) same=\(same)"
+            return StreamingServerResponse { writer in
+                try await writer.write(Array(answer.utf8))
+                return [:]
+            }
+        }
+        router.registerHandler(
+            forMethod: Self.metadata, deserializer: BytesCoder(), serializer: BytesCoder()
+        ) { request, _ in
+            let text = request.metadata.map { "\($0.key)=\($0.value)" }.sorted().joined(separator: "\n")
+            return StreamingServerResponse { writer in
+                try await writer.write(Array(text.utf8))
+                return [:]
+            }
+        }
+        router.registerHandler(
+            forMethod: Self.wait, deserializer: BytesCoder(), serializer: BytesCoder()
+        ) { [self] _, context in
+            StreamingServerResponse { writer in
+                self.begun.withLock { $0 += 1 }
+                defer { self.ended.withLock { $0 += 1 } }
+                // The task local must be there in the producer too.
+                try await writer.write(Array(Self.text(ConnectionPeer.current).utf8))
+                try await context.untilCancelled { try await Task.sleep(for: .seconds(600)) }
+                return [:]
+            }
+        }
+    }
+
+    static func text(_ peer: ConnectionPeer?) -> String {
+        switch peer?.identity {
+        case .process(let process): "process \(process.pid) \(process.uid) \(process.gid) \(process.handle != nil)"
+        case .certificate(let chain): "certificate \(chain.count)"
+        case .anonymous: "anonymous"
+        case nil: "nobody"
+        }
+    }
+}
