@@ -122,6 +122,7 @@ let executables: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
     tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
 ]
