@@ -1,9 +1,9 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// A directory of small secret files that only this user may read (0700, files 0600).
@@ -58,11 +58,11 @@ package final class SecretDirectory: Sendable {
         while filled < bytes.count {
             let count = bytes.withUnsafeMutableBytes { buffer in
                 #if canImport(Darwin)
-                Darwin.read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
+                    Darwin.read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
                 #elseif canImport(Glibc)
-                Glibc.read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
+                    Glibc.read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
                 #else
-                Musl.read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
+                    Musl.read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
                 #endif
             }
             if count < 0, errno == EINTR { continue }

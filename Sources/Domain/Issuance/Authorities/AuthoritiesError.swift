@@ -1,0 +1,34 @@
+package import AuditTrail
+package import Registry
+package import SPIFFE
+
+/// Why the authorities could not be opened or moved on.
+package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The audit log did not take the intent or the outcome.
+    case audit(AuditError)
+    /// The key store failed.
+    case keys(KeyStoreError)
+    /// The store of the records failed; the change may or may not be stored.
+    case store(StoreError)
+    /// What is stored about this authority contradicts itself.
+    case damaged(id: String)
+    /// No certificate can be made with the configured lifetime.
+    case certificate(CertificateTemplateError)
+    /// The cryptographic library could not sign.
+    case signingFailed
+    /// There is already as much as a bundle holds.
+    case bundleFull
+
+    /// The reason in words.
+    package var description: String {
+        switch self {
+        case .audit(let error): "the act was not recorded: \(error)"
+        case .keys(let error): error.description
+        case .store(let error): "authorities: \(error)"
+        case .damaged(let id): "the stored authority `\(id)` is damaged: restore the data directory from a backup"
+        case .certificate(let error): "the authority's certificate cannot be made: \(error)"
+        case .signingFailed: "signing failed"
+        case .bundleFull: "the bundle is full"
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import Crypto
+import JOSE
+import SPIFFE
+
+/// One state of the authorities, ready for use: what signs and what verifies. Never changes once it is made.
+final class AuthoritySnapshot: Sendable {
+    let machine: AuthorityStateMachine
+    /// Private keys of the prepared and the active authorities.
+    let keys: [KeyID: P256.Signing.PrivateKey]
+    /// Nil while no authority can sign.
+    let x509: X509SigningAuthority?
+    let jwt: JWTSigningAuthority?
+    let bundle: TrustBundle
+    /// The half of the bundle that verifies X.509-SVIDs.
+    let x509Bundle: X509Bundle
+
+    /// Gets everything ready; what did not change since `previous` is taken over from it.
+    init(
+        machine: AuthorityStateMachine, keys: [KeyID: P256.Signing.PrivateKey], trustDomain: TrustDomain,
+        refreshHint: Int64, previous: AuthoritySnapshot? = nil
+    ) throws(AuthoritiesError) {
+        self.machine = machine
+        self.keys = keys
+        var roots: [X509Authority] = []
+        var tokenKeys: [JWTAuthority] = []
+        for record in machine.stored.records {
+            switch record.kind {
+            case .x509:
+                guard let certificate = record.certificate, let root = try? X509Authority(der: certificate) else {
+                    throw .damaged(id: record.id)
+                }
+                roots.append(root)
+            case .jwt:
+                guard
+                    let key = try? JWTAuthority(keyID: record.id, derSPKI: record.publicKey, expiresAt: record.notAfter)
+                else { throw .damaged(id: record.id) }
+                tokenKeys.append(key)
+            }
+        }
+        bundle = TrustBundle(
+            trustDomain: trustDomain, x509Authorities: roots, jwtAuthorities: tokenKeys,
+            refreshHint: refreshHint, sequenceNumber: UInt64(max(0, machine.stored.bundleRevision)))
+        x509Bundle = bundle.x509Bundle
+
+        let active = { (kind: AuthorityRecord.Kind) -> (AuthorityRecord, P256.Signing.PrivateKey)? in
+            guard let record = machine.record(kind, .active), let key = record.keyID.flatMap({ keys[$0] }) else {
+                return nil
+            }
+            return (record, key)
+        }
+        if let (record, key) = active(.x509) {
+            if let old = previous?.x509, old.id == record.id {
+                x509 = old
+            } else {
+                guard let root = roots.first(where: { $0.der == record.certificate }) else {
+                    throw .damaged(id: record.id)
+                }
+                x509 = X509SigningAuthority(id: record.id, certificate: root.certificate, key: key)
+            }
+        } else {
+            x509 = nil
+        }
+        if let (record, key) = active(.jwt) {
+            if let old = previous?.jwt, old.id == record.id {
+                jwt = old
+            } else {
+                jwt = JWTSigningAuthority(id: record.id, notAfter: record.notAfter, key: key)
+            }
+        } else {
+            jwt = nil
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import AuditTrail
+import Crypto
+package import JOSE
+package import SPIFFE
+import Synchronization
+
+/// The certificate authority that signs X.509-SVIDs now.
+///
+/// The private key is out of reach: the only way to a signature uses up the receipt of a durable intent.
+package struct X509SigningAuthority: Sendable {
+    /// Subject key identifier in hex.
+    package let id: String
+    /// The authority's own certificate.
+    package let certificate: ParsedCertificate
+    /// Nothing signed lives longer.
+    package let notAfter: UnixTime
+    /// What goes behind a leaf: certificates between this authority and the root, none while it is the root itself.
+    package let upstreamChain: [[UInt8]]
+    /// Name and key identifier for the certificates below.
+    package let issuer: CertificateIssuer
+    private let key: P256.Signing.PrivateKey
+    private let counter = SignatureCounter()
+
+    init(id: String, certificate: ParsedCertificate, key: P256.Signing.PrivateKey) {
+        self.id = id
+        self.certificate = certificate
+        notAfter = certificate.notAfter
+        upstreamChain = []
+        issuer = CertificateIssuer(certificate)
+        self.key = key
+    }
+
+    /// How many signatures it has made since the process started: never more than the log has intents.
+    package var signatureCount: Int { counter.value }
+
+    /// Signs a certificate; throws only what the cryptographic library throws.
+    func sign(_ template: CertificateTemplate, consuming receipt: consuming AuditReceipt) throws -> [UInt8] {
+        counter.add()
+        return try template.sign(with: key)
+    }
+}
+
+/// The key that signs JWT-SVIDs now; its private half is as far out of reach.
+package struct JWTSigningAuthority: Sendable {
+    /// The `kid` of its tokens.
+    package let id: String
+    /// Nothing signed lives longer.
+    package let notAfter: UnixTime
+    /// The public half.
+    package var verificationKey: JWSVerificationKey { key.verificationKey }
+    private let key: JWSSigningKey
+    private let counter = SignatureCounter()
+
+    init(id: String, notAfter: UnixTime, key: P256.Signing.PrivateKey) {
+        self.id = id
+        self.notAfter = notAfter
+        self.key = JWSSigningKey(p256: key, keyID: id)
+    }
+
+    /// How many signatures it has made since the process started: never more than the log has intents.
+    package var signatureCount: Int { counter.value }
+
+    /// Signs a token; throws when the values do not make a JWT-SVID or signing fails.
+    func sign(_ token: JWTSVIDContent, consuming receipt: consuming AuditReceipt) throws(JWTSVIDError) -> String {
+        counter.add()
+        return try JWTSVID.sign(
+            id: token.id, audience: token.audience.values, issuedAt: token.issuedAt, expiresAt: token.expiresAt,
+            key: key, issuer: token.issuer, jwtID: token.jwtID)
+    }
+}
+
+/// Shared by the copies of one authority.
+private final class SignatureCounter: Sendable {
+    private let count = Atomic<Int>(0)
+
+    var value: Int { count.load(ordering: .relaxed) }
+
+    func add() {
+        count.wrappingAdd(1, ordering: .relaxed)
+    }
+}

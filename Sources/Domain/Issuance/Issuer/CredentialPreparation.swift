@@ -1,0 +1,34 @@
+import AuditTrail
+import SPIFFE
+
+/// A credential that is built and checked but not signed. Values exist only where all checks of the profile have passed.
+protocol CredentialPreparation: Sendable {
+    associatedtype Signed: Sendable
+    associatedtype Issued: Sendable
+
+    /// What the log shall know of it, in the intent and in the outcome.
+    var subject: IssuanceSubject { get }
+
+    /// Signs once, for one durable intent: no receipt, no signature.
+    func sign(consuming receipt: consuming AuditReceipt) throws(IssuanceError) -> Signed
+
+    /// Reads what was signed back from its bytes, verifies it as a relying party does, and compares it with what was
+    /// prepared.
+    func verify(_ signed: Signed, with authorities: AuthoritySnapshot, at time: UnixTime) throws(IssuanceError)
+        -> Issued
+
+    /// Small facts for the outcome, by which the credential can be found again.
+    func facts(about issued: Issued) -> [String: String]
+}
+
+/// What an issuance is about, in the words of the log.
+struct IssuanceSubject: Sendable {
+    /// `x509-svid`, `jwt-svid` or `x509-authority`.
+    let kind: String
+    /// The identity that the credential is for.
+    let id: SPIFFEID
+    /// Hex SHA-256 of what the caller sent: the public key or the audience.
+    var argsHash: String?
+    /// The registration entry that allows it.
+    var entryID: String?
+}

@@ -1,0 +1,117 @@
+package import AuditTrail
+package import Registry
+package import SPIFFE
+
+/// Issues every credential of the trust domain, each by the steps of flow 1.
+///
+/// Whoever calls has decided that the caller may have the credential (entry and caller belong together); the issuer
+/// decides that the credential keeps its profile and that the log knows of it before it exists.
+package struct Issuer: Sendable {
+    package let authorities: Authorities
+    let audit: AuditLog
+    package let defaults: IssuanceDefaults
+    let now: Clock
+    let randomBytes: RandomBytes
+
+    package init(
+        authorities: Authorities, audit: AuditLog, defaults: IssuanceDefaults = IssuanceDefaults(),
+        now: @escaping Clock, randomBytes: @escaping RandomBytes
+    ) {
+        self.authorities = authorities
+        self.audit = audit
+        self.defaults = defaults
+        self.now = now
+        self.randomBytes = randomBytes
+    }
+
+    /// A workload's X.509-SVID: identity, DNS names and lifetime from the entry, the key from the request.
+    package func issueX509SVID(
+        for caller: IssuanceCaller, entry: RegistrationEntry, csr: CertificateSigningRequest
+    ) async throws(IssuanceError) -> IssuedX509SVID {
+        try await issue(.x509SVIDIssue, for: caller, asking: .x509(entry.spiffeID, entry)) {
+            terms throws(IssuanceError) in try X509Preparation.workload(entry, csr, terms)
+        }
+    }
+
+    /// A node agent's X.509-SVID, for an ID below `/spire/agent`.
+    package func issueNodeSVID(
+        for caller: IssuanceCaller, id: SPIFFEID, csr: CertificateSigningRequest
+    ) async throws(IssuanceError) -> IssuedX509SVID {
+        try await issue(.x509SVIDIssue, for: caller, asking: .x509(id)) { terms throws(IssuanceError) in
+            try X509Preparation.node(id, csr, terms)
+        }
+    }
+
+    /// The control plane's own X.509-SVID, `/spire/server`; the DNS names are for clients that look at names.
+    package func issueServerSVID(
+        publicKey: SubjectPublicKey, dnsNames: [String] = [], requestID: String
+    ) async throws(IssuanceError) -> IssuedX509SVID {
+        let id = authorities.serverID
+        let caller = IssuanceCaller(agent: .internal(id.string), requestID: requestID)
+        return try await issue(.x509SVIDIssue, for: caller, asking: .x509(id)) { terms throws(IssuanceError) in
+            try X509Preparation.server(id, publicKey, dnsNames: dnsNames, terms)
+        }
+    }
+
+    /// An X.509-SVID on an administrator's word: identity and DNS names from the request; seconds to live, 0 for the
+    /// default.
+    package func mintX509SVID(
+        for caller: IssuanceCaller, csr: CertificateSigningRequest, ttl: Int64 = 0
+    ) async throws(IssuanceError) -> IssuedX509SVID {
+        try await issue(.x509SVIDMint, for: caller, asking: .x509(authorities.trustDomain.id)) {
+            terms throws(IssuanceError) in try X509Preparation.minted(csr, ttl: ttl, terms)
+        }
+    }
+
+    /// A workload's JWT-SVID for this audience, all of which goes into the one token.
+    package func issueJWTSVID(
+        for caller: IssuanceCaller, entry: RegistrationEntry, audience: [String]
+    ) async throws(IssuanceError) -> IssuedJWTSVID {
+        try await issue(.jwtSVIDIssue, for: caller, asking: .jwt(entry.spiffeID, entry)) {
+            terms throws(IssuanceError) in try JWTPreparation.workload(entry, audience: audience, terms)
+        }
+    }
+
+    /// A JWT-SVID on an administrator's word; seconds to live, 0 for the default.
+    package func mintJWTSVID(
+        for caller: IssuanceCaller, id: SPIFFEID, audience: [String], ttl: Int64 = 0
+    ) async throws(IssuanceError) -> IssuedJWTSVID {
+        try await issue(.jwtSVIDMint, for: caller, asking: .jwt(id)) { terms throws(IssuanceError) in
+            try JWTPreparation.minted(id, audience: audience, ttl: ttl, terms)
+        }
+    }
+
+    /// A certificate authority for the downstream control plane of an entry.
+    package func issueDownstreamCA(
+        for caller: IssuanceCaller, entry: RegistrationEntry, csr: CertificateSigningRequest
+    ) async throws(IssuanceError) -> IssuedDownstreamCA {
+        try await issue(.downstreamCAIssue, for: caller, asking: .authority(entry)) { terms throws(IssuanceError) in
+            try DownstreamPreparation(entry, csr, terms)
+        }
+    }
+
+    /// What holds for an issuance that begins now.
+    func terms() -> IssuanceTerms {
+        let snapshot = authorities.snapshot
+        return IssuanceTerms(
+            trustDomain: authorities.trustDomain, time: now(), x509: snapshot.x509, jwt: snapshot.jwt,
+            defaults: defaults, randomBytes: randomBytes)
+    }
+}
+
+/// The time of day, handed in.
+package typealias Clock = @Sendable () -> UnixTime
+
+extension IssuanceSubject {
+    fileprivate static func x509(_ id: SPIFFEID, _ entry: RegistrationEntry? = nil) -> IssuanceSubject {
+        IssuanceSubject(kind: "x509-svid", id: id, entryID: entry?.id)
+    }
+
+    fileprivate static func jwt(_ id: SPIFFEID, _ entry: RegistrationEntry? = nil) -> IssuanceSubject {
+        IssuanceSubject(kind: "jwt-svid", id: id, entryID: entry?.id)
+    }
+
+    fileprivate static func authority(_ entry: RegistrationEntry) -> IssuanceSubject {
+        IssuanceSubject(kind: "x509-authority", id: entry.spiffeID, entryID: entry.id)
+    }
+}
