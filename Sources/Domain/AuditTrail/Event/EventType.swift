@@ -1,0 +1,69 @@
+/// What happened, as two or three words with dots: open, since readers must accept words of newer versions.
+package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
+    package let rawValue: String
+
+    package init(rawValue: String) { self.rawValue = rawValue }
+    private init(_ rawValue: String) { self.rawValue = rawValue }
+
+    package var description: String { rawValue }
+
+    // Nodes.
+    package static let nodeAttest = EventType("node.attest")
+    package static let nodeRenew = EventType("node.renew")
+    package static let nodeBan = EventType("node.ban")
+    package static let nodeEvict = EventType("node.evict")
+    package static let nodePurge = EventType("node.purge")
+
+    // Issuance.
+    package static let x509SVIDIssue = EventType("svid.x509.issue")
+    package static let x509SVIDMint = EventType("svid.x509.mint")
+    package static let jwtSVIDIssue = EventType("svid.jwt.issue")
+    package static let jwtSVIDMint = EventType("svid.jwt.mint")
+    package static let downstreamCAIssue = EventType("ca.downstream.issue")
+    package static let authorityPrepare = EventType("authority.prepare")
+    package static let authorityActivate = EventType("authority.activate")
+    package static let authorityPrune = EventType("authority.prune")
+
+    // Registry.
+    package static let entryCreate = EventType("entry.create")
+    package static let entryUpdate = EventType("entry.update")
+    package static let entryDelete = EventType("entry.delete")
+    package static let entryPrune = EventType("entry.prune")
+    package static let tokenCreate = EventType("token.create")
+    package static let tokenPrune = EventType("token.prune")
+    package static let bundleAppend = EventType("bundle.append")
+    package static let bundleSet = EventType("bundle.set")
+    package static let bundleDelete = EventType("bundle.delete")
+
+    // Workloads and refusals.
+    package static let workloadAttest = EventType("workload.attest")
+    package static let workloadRefuse = EventType("workload.refuse")
+    package static let requestRefuse = EventType("request.refuse")
+
+    // The log and the processes.
+    package static let logOpen = EventType("log.open")
+    package static let logRead = EventType("log.read")
+    package static let serverStart = EventType("server.start")
+    package static let serverStop = EventType("server.stop")
+    package static let agentStart = EventType("agent.start")
+    package static let agentStop = EventType("agent.stop")
+    package static let spoolGap = EventType("spool.gap")
+    package static let spoolDuplicate = EventType("spool.duplicate")
+    package static let spoolReset = EventType("spool.reset")
+}
+
+/// How the caller was authenticated.
+package enum AuthMethod: String, Sendable, Hashable {
+    /// Not at all.
+    case none
+    /// By a one-time join token.
+    case joinToken = "join_token"
+    /// By an X.509-SVID in mutual TLS.
+    case mtls
+    /// By the administration socket's file permissions.
+    case unixSocket = "unix_socket"
+    /// By the kernel's word about the calling process.
+    case kernel
+    /// This process itself.
+    case `internal`
+}
