@@ -122,7 +122,7 @@ class TestCreate:
             ("a DNS name with an empty label", {"dns_names": ["a..b"]}),
             ("a hint that is too long", {"hint": "h" * 1025}),
         ],
-        ids=lambda value: value if isinstance(value, str) else "",
+        ids=lambda value: value if isinstance(value, str) else "by message",
     )
     def test_what_is_refused(self, server, admin, name, change):
         fields = {
@@ -277,7 +277,9 @@ class TestList:
         one, both, two = ("/filter/one", 1), ("/filter/one", 2), ("/filter/two", 1)
         assert found(by_spiffe_id=spiffe_id(f"{server.id}/filter/one")) == [one, both]
         assert found(by_parent_id=spiffe_id(f"{server.id}/node-b")) == [both, two]
-        assert found(by_parent_id=spiffe_id(f"{server.id}/node-b"), by_spiffe_id=spiffe_id(f"{server.id}/filter/two")) == [two]
+        assert found(
+            by_parent_id=spiffe_id(f"{server.id}/node-b"), by_spiffe_id=spiffe_id(f"{server.id}/filter/two")
+        ) == [two]
         assert found(**by(Match.MATCH_EXACT, "unix:uid:1")) == [one]
         assert found(**by(Match.MATCH_EXACT, "unix:gid:1", "unix:uid:1")) == [both]
         assert found(**by(Match.MATCH_SUPERSET, "unix:uid:1")) == [one, both]
@@ -351,7 +353,11 @@ class TestAgents:
         ]:
             missing = spiffe_id(f"{server.id}/spire/agent/join_token/none")
             assert code_of(lambda: call(request(id=missing), timeout=20)) == grpc.StatusCode.NOT_FOUND
-            for bad in (None, spiffe_id("spiffe://elsewhere.test/spire/agent/join_token/x"), spiffe_id(f"{server.id}/x")):
+            for bad in (
+                None,
+                spiffe_id("spiffe://elsewhere.test/spire/agent/join_token/x"),
+                spiffe_id(f"{server.id}/x"),
+            ):
                 assert code_of(lambda: call(request(id=bad), timeout=20)) == grpc.StatusCode.INVALID_ARGUMENT, bad
 
     def test_tokens(self, server, admin):

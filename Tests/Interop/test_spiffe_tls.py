@@ -37,7 +37,9 @@ class Echo:
     """Answers each message with the caller's ID and the message, on as many connections as come."""
 
     def __init__(self, source: X509Source, authorize):
-        self.listener = listen("127.0.0.1:0", source, ListenOptions(tls_mode=ServerTlsMode.MTLS, authorize_fn=authorize))
+        self.listener = listen(
+            "127.0.0.1:0", source, ListenOptions(tls_mode=ServerTlsMode.MTLS, authorize_fn=authorize)
+        )
         self.address = "%s:%d" % self.listener.getsockname()
         self.refused: list[Exception] = []
         self.threads = [threading.Thread(target=self._accept, daemon=True)]

@@ -15,6 +15,7 @@ from spiffe.workloadapi.errors import FetchJwtSvidError, FetchX509SvidError, Val
 
 from harness import rules
 from harness.as_user import ask
+from harness.domain import start_agent
 from harness.polling import eventually
 from wire import messages as m
 from wire.workload import HEADER, SERVICE, first
@@ -103,8 +104,10 @@ class TestX509WithTheStockClient:
         registry.entry("/stock/first")
         registry.wait_for_ids("/stock/first")
         with X509Source(
-            socket_path=registry.endpoint, timeout_in_seconds=15, svid_picker=lambda svids: max(svids, key=lambda s: s.spiffe_id.path)
-        ) as source:  # fmt: skip
+            socket_path=registry.endpoint,
+            timeout_in_seconds=15,
+            svid_picker=lambda svids: max(svids, key=lambda s: s.spiffe_id.path),
+        ) as source:
             registry.entry("/stock/second")
             eventually(
                 lambda: source.get_x509_context().default_svid.spiffe_id.path == "/stock/second",
@@ -226,7 +229,9 @@ class TestHeaderAndCodes:
     def test_no_audience_is_an_invalid_argument_before_anything_else(self, raw):
         assert code_of(lambda: raw.jwt_svid([])) == grpc.StatusCode.INVALID_ARGUMENT
 
-    @pytest.mark.parametrize("bad", ["spiffe://", "https://interop.test/x", "spiffe://Interop test/x", "x", "spiffe://a/b/"])
+    @pytest.mark.parametrize(
+        "bad", ["spiffe://", "https://interop.test/x", "spiffe://Interop test/x", "x", "spiffe://a/b/"]
+    )
     def test_a_malformed_requested_id_is_an_invalid_argument(self, registry, raw, bad):
         registry.entry("/codes/id")
         registry.wait_for_ids("/codes/id")
@@ -451,3 +456,40 @@ def test_the_jwt_claims_struct_has_aud_as_a_list(registry, raw):
     claims = dict(reply.claims)
     assert list(claims["aud"]) == ["me"] and claims["sub"] == reply.spiffe_id
     assert int(claims["exp"]) == rules.jwt_parts(token)[1]["exp"]
+
+
+class TestTwoProcesses:
+    """`server run` and `agent run` apart, as they stand in production"""
+
+    def test_an_agent_of_its_own_serves_the_workload_api(self, agent):
+        agent.entry("/two/processes", x509_svid_ttl=300)
+        agent.wait_for_ids("/two/processes")
+        with WorkloadApiClient(agent.endpoint, default_timeout=15) as client:
+            assert str(client.fetch_x509_svid().spiffe_id) == f"{agent.id}/two/processes"
+            token = client.fetch_jwt_svid(audience={"me"}).token
+            assert str(client.validate_jwt_svid(token, "me").spiffe_id) == f"{agent.id}/two/processes"
+
+    def test_a_banned_agent_hands_out_nothing_more(self, server):
+        process = start_agent(server)
+        try:
+            server.entry("/two/banned")
+            server.wait_for_ids("/two/banned")
+            nodes = server.admin.agents.ListAgents(
+                m.agent.ListAgentsRequest(filter={"by_banned": {"value": False}}), timeout=20
+            ).agents
+            for node in nodes:
+                server.admin.ban(f"{server.id}{node.id.path}")
+
+            def cut_off() -> bool:
+                with server.workload() as api:
+                    return code_of(api.x509_svids) in (
+                        grpc.StatusCode.PERMISSION_DENIED,
+                        grpc.StatusCode.UNAVAILABLE,
+                    )
+
+            eventually(cut_off, "the banned agent's workloads have nothing", within=20)
+        finally:
+            server.ready.pop("workloadAPISocket", None)
+            server.forget_entries()
+            server.processes.remove(process)
+            process.stop()

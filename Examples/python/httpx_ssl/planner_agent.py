@@ -1,6 +1,6 @@
 """The planner agent with httpx: its SVID is the client certificate, the weather agent's SPIFFE ID is what it trusts.
 
-    python planner_agent.py --server https://127.0.0.1:9444
+python planner_agent.py --server https://127.0.0.1:9444
 """
 
 import argparse

@@ -86,9 +86,7 @@ class Contexts:
         if self._context is None or self._rotated.is_set():
             self._rotated.clear()
             mutual = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
-            self._context = create_ssl_context(
-                SSL.TLS_SERVER_METHOD, Snapshot(self._source), self._authorize, mutual
-            )
+            self._context = create_ssl_context(SSL.TLS_SERVER_METHOD, Snapshot(self._source), self._authorize, mutual)
         return self._context
 
 

@@ -50,7 +50,9 @@ class Process:
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             if self.popen.poll() is not None:
-                raise AssertionError(f"{self.name} ended with {self.popen.returncode} before it was ready:\n{self.log()}")
+                raise AssertionError(
+                    f"{self.name} ended with {self.popen.returncode} before it was ready:\n{self.log()}"
+                )
             try:
                 return json.loads(ready_file.read_text())
             except (FileNotFoundError, json.JSONDecodeError):
