@@ -109,7 +109,6 @@ class TestCreate:
             ("a space", {"spiffe_id": (None, "/a b")}),
             ("beyond ASCII", {"spiffe_id": (None, "/ä")}),
             ("too long", {"spiffe_id": (None, "/" + "a" * 2048)}),
-            ("no parent", {"parent_id": None}),
             ("a parent of another trust domain", {"parent_id": ("elsewhere.test", "/node")}),
             ("no selectors", {"selectors": []}),
             ("a selector without type", {"selectors": [("", "x")]}),
@@ -150,6 +149,11 @@ class TestCreate:
         assert result.status.code == INVALID, result.status.message
         assert result.status.message
         assert admin.entries.CountEntries(m.entry.CountEntriesRequest(), timeout=20).count == before
+
+    def test_without_a_parent_it_hangs_under_the_alias_of_every_node(self, server, admin):
+        """The built-in alias is visible on the wire and needs no other rule"""
+        wanted = m.types.Entry(spiffe_id=spiffe_id(f"{server.id}/create/any"), selectors=[selector("unix:uid:1")])
+        assert admin.create_one(wanted).parent_id == spiffe_id(f"{server.id}/agentshield/any-node")
 
     def test_what_is_accepted(self, make):
         """IDs at the edge of the grammar, and selector types that nobody knows yet"""
@@ -373,7 +377,6 @@ class TestAgents:
             grpc.StatusCode.INVALID_ARGUMENT,
         )
         for bad in [
-            {"ttl": 0},
             {"ttl": -1},
             {"ttl": 60, "agent_id": spiffe_id("spiffe://elsewhere.test/node")},
             {"ttl": 60, "agent_id": spiffe_id(f"{server.id}/spire/agent/x")},

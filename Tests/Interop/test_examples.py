@@ -1,4 +1,4 @@
-"""The Python examples, run as their README says: two agents, a third that may only read, and a server that is refused."""
+"""The Python examples, run as their README says: two agents, a third that may only read, a server that is refused."""
 
 import json
 import os

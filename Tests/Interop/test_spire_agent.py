@@ -1,4 +1,4 @@
-"""A stand-in for SPIRE's agent against the control plane's node API: every step of its life, and every way to be refused.
+"""A stand-in for SPIRE's agent against the node API: every step of its life, and every way to be refused.
 
 The messages come from the field numbers alone (`wire/proto`), so this is a second implementation of the wire.
 """

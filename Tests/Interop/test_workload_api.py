@@ -3,8 +3,10 @@
 Sections are those of the SPIFFE Workload API and Workload Endpoint standards.
 """
 
+import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import jwt
@@ -408,6 +410,22 @@ class TestStreams:
                 api.close()
 
 
+    def test_many_callers_at_once_all_get_valid_tokens(self, registry):
+        registry.entry("/stream/crowd")
+        registry.wait_for_ids("/stream/crowd")
+
+        def fetch(number: int) -> str:
+            with WorkloadApiClient(registry.endpoint, default_timeout=30) as client:
+                for i in range(10):
+                    audience = f"service-{number}-{i}"
+                    token = client.fetch_jwt_svid(audience={audience}).token
+                    assert rules.jwt_parts(token)[1]["aud"] == [audience]
+                return client.validate_jwt_svid(token, audience).spiffe_id.path
+
+        with ThreadPoolExecutor(16) as pool:
+            assert set(pool.map(fetch, range(16))) == {"/stream/crowd"}
+
+
 class TestWhoCalls:
     """Workload attestation by the kernel's word: the `unix` selectors"""
 
@@ -456,6 +474,34 @@ def test_the_jwt_claims_struct_has_aud_as_a_list(registry, raw):
     claims = dict(reply.claims)
     assert list(claims["aud"]) == ["me"] and claims["sub"] == reply.spiffe_id
     assert int(claims["exp"]) == rules.jwt_parts(token)[1]["exp"]
+
+
+class TestRestart:
+    """A held stream recovers by itself, and the trust domain is still the same one"""
+
+    @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL], ids=["orderly", "killed"])
+    def test_a_source_outlives_a_restart(self, start, sign):
+        before = start("restart.test")
+        before.entry("/restart", x509_svid_ttl=60)
+        before.wait_for_ids("/restart")
+        roots = before.roots
+        with X509Source(socket_path=before.endpoint, timeout_in_seconds=15) as source:
+            first_leaf = source.get_x509_context().default_svid.leaf
+            updated = threading.Event()
+            source.subscribe_for_updates(updated.set)
+            (process,) = before.processes
+            code = process.stop(sign)
+            assert code == (0 if sign == signal.SIGTERM else -sign)
+            before.processes.clear()
+
+            after = start("restart.test", folder=before.folder)
+            assert after.roots == roots, "the same authority"
+            assert [e.spiffe_id.path for e in after.admin.list_entries()] == ["/restart"]
+            assert updated.wait(20), "the source got nothing from the new process"
+            bundle = source.get_bundle_for_trust_domain(TrustDomain("restart.test"))
+            rules.check_signed_by(first_leaf, list(bundle.x509_authorities))
+            rules.check_signed_by(source.get_x509_context().default_svid.leaf, list(bundle.x509_authorities))
+            assert after.cli("log", "verify").returncode == 0
 
 
 class TestTwoProcesses:
