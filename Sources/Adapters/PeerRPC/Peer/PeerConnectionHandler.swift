@@ -13,7 +13,8 @@ final class PeerConnectionHandler: ChannelDuplexHandler {
         /// Nothing: the kernel told.
         case known(ConnectionPeer)
         /// A TLS handshake in which the client may show a certificate.
-        case handshake(PresentedChain, verify: @Sendable ([[UInt8]]) -> Bool, timeout: TimeAmount)
+        case handshake(
+            PresentedChain, memory: ChainMemory, verify: @Sendable ([[UInt8]]) -> Bool, timeout: TimeAmount)
     }
 
     /// Stands for the peer in the registry; `nil` until the peer is known and after the connection closed.
@@ -33,7 +34,7 @@ final class PeerConnectionHandler: ChannelDuplexHandler {
         switch source {
         case .known(let peer):
             token = registry.add(peer)
-        case .handshake(_, _, let limit):
+        case .handshake(_, _, _, let limit):
             let channel = context.channel
             timeout = context.eventLoop.scheduleTask(in: limit) { channel.close(promise: nil) }
         }
@@ -55,10 +56,12 @@ final class PeerConnectionHandler: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .handshakeCompleted? = event as? TLSUserEvent, case .handshake(let presented, let verify, _) = source {
+        if case .handshakeCompleted? = event as? TLSUserEvent,
+            case .handshake(let presented, let memory, let verify, _) = source
+        {
             timeout?.cancel()
             timeout = nil
-            guard let identity = Self.identity(context, presented: presented, verify: verify) else {
+            guard let identity = Self.identity(context, presented: presented, memory: memory, verify: verify) else {
                 isRefused = true
                 context.close(promise: nil)
                 return
@@ -88,12 +91,14 @@ final class PeerConnectionHandler: ChannelDuplexHandler {
     /// `nil` refuses. A resumed session skips the verification callback, so that the certificate it carries is judged
     /// again here, by the trust and the time of now.
     private static func identity(
-        _ context: ChannelHandlerContext, presented: PresentedChain, verify: ([[UInt8]]) -> Bool
+        _ context: ChannelHandlerContext, presented: PresentedChain, memory: ChainMemory,
+        verify: ([[UInt8]]) -> Bool
     ) -> ConnectionPeer.Identity? {
         if let chain = presented.accepted { return .certificate(chain: chain) }
         guard let certificate = try? context.pipeline.syncOperations.nioSSL_peerCertificate() else { return .anonymous }
-        guard let leaf = try? certificate.toDERBytes(), verify([leaf]) else { return nil }
-        return .certificate(chain: [leaf])
+        guard let leaf = try? certificate.toDERBytes() else { return nil }
+        let chain = memory.chain(of: leaf)
+        return verify(chain) ? .certificate(chain: chain) : nil
     }
 
     private static func text(of address: SocketAddress) -> String {

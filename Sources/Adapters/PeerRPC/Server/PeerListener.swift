@@ -17,6 +17,16 @@ struct PeerListener: HTTP2ServerTransport.ListenerFactory {
     let limits: PeerServerLimits
     let registry: PeerRegistry
     let group: MultiThreadedEventLoopGroup
+    private let memory = ChainMemory()
+
+    init(
+        endpoint: Endpoint, limits: PeerServerLimits, registry: PeerRegistry, group: MultiThreadedEventLoopGroup
+    ) {
+        self.endpoint = endpoint
+        self.limits = limits
+        self.registry = registry
+        self.group = group
+    }
 
     var eventLoopGroup: any EventLoopGroup { group }
 
@@ -95,15 +105,18 @@ struct PeerListener: HTTP2ServerTransport.ListenerFactory {
             !chain.isEmpty && chain.count <= limits.maximumChainLength
                 && chain.reduce(0) { $0 + $1.count } <= limits.maximumChainBytes && verify(chain)
         }
+        let memory = memory
         let tls = NIOSSLServerHandler(context: context) { certificates, promise in
             guard let chain = try? certificates.map({ try $0.toDERBytes() }), bounded(chain) else {
                 return promise.succeed(.failed)
             }
             presented.accept(chain)
+            memory.remember(chain)
             promise.succeed(.certificateVerified)
         }
         let handler = PeerConnectionHandler(
-            source: .handshake(presented, verify: bounded, timeout: TimeAmount(limits.handshakeTimeout)),
+            source: .handshake(
+                presented, memory: memory, verify: bounded, timeout: TimeAmount(limits.handshakeTimeout)),
             registry: registry)
         try channel.pipeline.syncOperations.addHandlers([tls, handler])
     }

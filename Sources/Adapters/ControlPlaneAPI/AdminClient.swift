@@ -1,0 +1,47 @@
+package import GRPCCore
+package import GRPCNIOTransportHTTP2Posix
+
+/// A client of the control plane's admin socket; the kernel tells the server who calls.
+///
+/// Calls need ``run()`` to be running, or the scope of ``with(socketPath:_:)``.
+package struct AdminClient: Sendable {
+    package typealias Transport = HTTP2ClientTransport.Posix
+
+    /// For services that have no property here.
+    package let client: GRPCClient<Transport>
+
+    /// A client of the Unix socket at `socketPath`; connects on ``run()``.
+    package init(socketPath: String) throws {
+        let transport = try Transport(
+            target: .unixDomainSocket(path: socketPath), transportSecurity: .plaintext,
+            config: .defaults { $0.backoff = .controlPlane })
+        client = GRPCClient(transport: transport)
+    }
+
+    /// Runs `body` with a client that is connected for that long.
+    package static func with<Result: Sendable>(
+        socketPath: String, _ body: @Sendable (AdminClient) async throws -> Result
+    ) async throws -> Result {
+        let admin = try AdminClient(socketPath: socketPath)
+        return try await admin.client.running { try await body(admin) }
+    }
+
+    /// Keeps the connection until ``shutDown()`` or cancellation.
+    package func run() async throws { try await client.runConnections() }
+
+    /// Ends ``run()`` when the calls under way are done.
+    package func shutDown() { client.beginGracefulShutdown() }
+
+    /// Node agents.
+    package var agents: Spire_Api_Server_Agent_V1_Agent.Client<Transport> { .init(wrapping: client) }
+    /// Registration entries.
+    package var entries: Spire_Api_Server_Entry_V1_Entry.Client<Transport> { .init(wrapping: client) }
+    /// One-off SVIDs.
+    package var svids: Spire_Api_Server_Svid_V1_SVID.Client<Transport> { .init(wrapping: client) }
+    /// Trust bundles.
+    package var bundles: Spire_Api_Server_Bundle_V1_Bundle.Client<Transport> { .init(wrapping: client) }
+    /// The audit log.
+    package var log: Agentshield_Admin_V1_Log.Client<Transport> { .init(wrapping: client) }
+    /// The server itself.
+    package var server: Agentshield_Admin_V1_Server.Client<Transport> { .init(wrapping: client) }
+}

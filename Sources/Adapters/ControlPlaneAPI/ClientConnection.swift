@@ -1,0 +1,21 @@
+import GRPCCore
+import GRPCNIOTransportHTTP2Posix
+
+extension HTTP2ClientTransport.Config.Backoff {
+    /// Quick first attempts, then one every few seconds: gRPC's own default waits up to two minutes.
+    static let controlPlane = Self(initial: .milliseconds(100), max: .seconds(5), multiplier: 1.6, jitter: 0.2)
+}
+
+extension GRPCClient {
+    /// Runs `body` while the connections are kept.
+    func running<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.runConnections() }
+            defer {
+                self.beginGracefulShutdown()
+                group.cancelAll()
+            }
+            return try await body()
+        }
+    }
+}
