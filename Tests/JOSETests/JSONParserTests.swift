@@ -129,4 +129,23 @@ import Testing
             #expect(throws: JSONParseError.self) { try JSONValue(parsing: source[..<length]) }
         }
     }
+
+    @Test func `the deepest nesting allowed can be read, compared and written`() throws {
+        let depth = JSONLimits.deepestMaximumDepth
+        let source = String(repeating: #"{"a":["#, count: depth / 2) + String(repeating: "]}", count: depth / 2)
+        let limits = JSONLimits(maximumDepth: .max)
+        let value = try JSONValue(parsing: source, limits: limits)
+        #expect(text(value.canonicalBytes) == source)
+        #expect(try JSONValue(parsing: value.serializedBytes, limits: limits) == value)
+        #expect(throws: JSONParseError.tooDeep(limit: depth)) {
+            try JSONValue(parsing: "[" + source + "]", limits: limits)
+        }
+    }
+
+    @Test func `messages are short and cannot forge a line`() {
+        let name = "a\r\nlevel=info \u{202E}" + String(repeating: "x", count: 1000)
+        let message = JSONParseError.duplicateMember(name).description
+        #expect(message.unicodeScalars.count < 120)
+        #expect(!message.unicodeScalars.contains { $0 == "\n" || $0 == "\r" || $0 == "\u{202E}" })
+    }
 }

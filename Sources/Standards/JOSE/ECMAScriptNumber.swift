@@ -20,20 +20,19 @@ enum ECMAScriptNumber {
         let count = digits.count
         let zero = UInt8(ascii: "0")
         let dot = UInt8(ascii: ".")
-        switch point {
-        case count...21 where count <= 21:
+        if count <= point && point <= 21 {
             bytes.append(contentsOf: digits)
             bytes.append(contentsOf: repeatElement(zero, count: point - count))
-        case 1...21:
+        } else if 0 < point && point <= 21 {
             bytes.append(contentsOf: digits.prefix(point))
             bytes.append(dot)
             bytes.append(contentsOf: digits.dropFirst(point))
-        case -5...0:
+        } else if -6 < point && point <= 0 {
             bytes.append(zero)
             bytes.append(dot)
             bytes.append(contentsOf: repeatElement(zero, count: -point))
             bytes.append(contentsOf: digits)
-        default:
+        } else {
             bytes.append(contentsOf: digits.prefix(1))
             if count > 1 {
                 bytes.append(dot)

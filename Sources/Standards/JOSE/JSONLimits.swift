@@ -74,13 +74,3 @@ extension JSONParseError: CustomStringConvertible {
         }
     }
 }
-
-extension String {
-    /// The text cut for an error message, since a peer may send long ones.
-    var truncatedForMessage: String {
-        let limit = 64
-        let scalars = unicodeScalars.prefix(limit + 1)
-        guard scalars.count > limit else { return self }
-        return String(String.UnicodeScalarView(scalars.prefix(limit))) + "…"
-    }
-}
