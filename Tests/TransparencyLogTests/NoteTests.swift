@@ -97,6 +97,16 @@ import Testing
         #expect(throws: NoteError.tooLarge(limit: small.count - 1)) {
             try SignedNote(parsing: small, limits: .init(maximumBytes: small.count - 1))
         }
+        let full = try SignedNote(parsing: note(64))
+        let longest = [UInt8](repeating: 1, count: NoteSignature.maximumSignatureBytes)
+        let another = try NoteSignature(name: "m", keyID: 1, signature: longest)
+        #expect(throws: NoteError.tooManySignatures(limit: 64)) { try full.adding(another) }
+        #expect(throws: NoteError.tooLarge(limit: 1000)) {
+            try SignedNote(parsing: small).adding(another, limits: .init(maximumBytes: 1000))
+        }
+        #expect(throws: NoteError.malformedSignature) {
+            try NoteSignature(name: "m", keyID: 1, signature: longest + [1])
+        }
     }
 
     @Test(arguments: [

@@ -24,10 +24,10 @@ enum LogText {
         left.utf8.elementsEqual(right.utf8)
     }
 
-    /// The text for an error message: at most 80 characters, no control characters.
+    /// The text for an error message: at most 80 bytes, anything but printable ASCII as a question mark.
     static func excerpt(_ text: some Sequence<UInt8>) -> String {
         let start = Array(text.prefix(81))
-        let shown = start.prefix(80).map { $0 < 0x20 || $0 == 0x7f ? UInt8(ascii: "?") : $0 }
+        let shown = start.prefix(80).map { (0x20...0x7e).contains($0) ? $0 : UInt8(ascii: "?") }
         return String(decoding: shown, as: UTF8.self) + (start.count > 80 ? "…" : "")
     }
 }

@@ -3,6 +3,9 @@ package struct NoteSignature: Sendable {
     /// The longest key name that is accepted, in bytes.
     package static let maximumNameBytes = 1_024
 
+    /// The longest signature that is accepted, in bytes; room for every post-quantum algorithm.
+    package static let maximumSignatureBytes = 65_536
+
     /// The key name, usually a URL without scheme.
     package let name: String
 
@@ -12,10 +15,10 @@ package struct NoteSignature: Sendable {
     /// The signature without the key ID; never empty.
     package let signature: [UInt8]
 
-    /// Checks the name, and that there are signature bytes.
+    /// Checks the name, and that there are signature bytes but not too many.
     package init(name: String, keyID: UInt32, signature: [UInt8]) throws(NoteError) {
         guard Self.isKeyName(name) else { throw .malformedKeyName }
-        guard !signature.isEmpty else { throw .malformedSignature }
+        guard (1...Self.maximumSignatureBytes).contains(signature.count) else { throw .malformedSignature }
         self.name = name
         self.keyID = keyID
         self.signature = signature

@@ -42,7 +42,7 @@ package struct SignedNote: Sendable, Hashable {
         signatures = [signature]
     }
 
-    /// The note with one more signature, unless it has this one already.
+    /// The note with one more signature, unless it has this one already; throws if it would be over the limits.
     package func adding(_ signature: NoteSignature, limits: Limits = Limits()) throws(NoteError) -> SignedNote {
         guard !signatures.contains(signature) else { return self }
         guard signatures.count < limits.maximumSignatures else {
@@ -50,6 +50,7 @@ package struct SignedNote: Sendable, Hashable {
         }
         var note = self
         note.signatures.append(signature)
+        guard note.serialized.count <= limits.maximumBytes else { throw .tooLarge(limit: limits.maximumBytes) }
         return note
     }
 
