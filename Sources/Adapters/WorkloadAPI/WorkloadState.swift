@@ -1,0 +1,104 @@
+package import JOSE
+package import SPIFFE
+
+/// All that a workload gets for mutual TLS; always the complete state, what is absent is withdrawn
+/// (SPIFFE Workload API, X.509-SVID profile).
+package struct WorkloadX509Context: Sendable, Equatable {
+    /// The workload's identities, the default one first.
+    package var svids: [WorkloadX509SVID]
+    /// Concatenated DER roots of the trust domains that the identities federate with.
+    package var federatedBundles: [TrustDomain: [UInt8]]
+    /// CRLs in DER.
+    package var revocationLists: [[UInt8]]
+
+    package init(
+        svids: [WorkloadX509SVID], federatedBundles: [TrustDomain: [UInt8]] = [:], revocationLists: [[UInt8]] = []
+    ) {
+        self.svids = svids
+        self.federatedBundles = federatedBundles
+        self.revocationLists = revocationLists
+    }
+}
+
+/// One X509-SVID with its key, as bytes: the receiver parses and checks them.
+package struct WorkloadX509SVID: Sendable, Equatable {
+    package var id: SPIFFEID
+    /// Concatenated DER, leaf first, without the root.
+    package var chain: [UInt8]
+    /// PKCS #8 DER.
+    package var privateKey: [UInt8]
+    /// Concatenated DER roots of the identity's own trust domain.
+    package var bundle: [UInt8]
+    /// The operator's word for what the identity is for; empty without one.
+    package var hint: String
+
+    package init(id: SPIFFEID, chain: [UInt8], privateKey: [UInt8], bundle: [UInt8], hint: String = "") {
+        self.id = id
+        self.chain = chain
+        self.privateKey = privateKey
+        self.bundle = bundle
+        self.hint = hint
+    }
+}
+
+extension WorkloadX509SVID: CustomStringConvertible, CustomReflectable {
+    /// Never the key.
+    package var description: String { "X509-SVID of \(id)" }
+    package var customMirror: Mirror { Mirror(self, children: ["id": id]) }
+}
+
+/// The X.509 bundles alone; always the complete state.
+package struct WorkloadX509Bundles: Sendable, Equatable {
+    /// Concatenated DER roots; the own trust domain is among them.
+    package var bundles: [TrustDomain: [UInt8]]
+    /// CRLs in DER.
+    package var revocationLists: [[UInt8]]
+
+    package init(bundles: [TrustDomain: [UInt8]], revocationLists: [[UInt8]] = []) {
+        self.bundles = bundles
+        self.revocationLists = revocationLists
+    }
+}
+
+/// The JWT bundles; always the complete state.
+package struct WorkloadJWTBundles: Sendable, Equatable {
+    /// Plain JWK sets of JWT-SVID keys and nothing else; the own trust domain is among them.
+    package var bundles: [TrustDomain: [UInt8]]
+
+    package init(bundles: [TrustDomain: [UInt8]]) {
+        self.bundles = bundles
+    }
+}
+
+/// One JWT-SVID.
+package struct WorkloadJWTSVID: Sendable, Equatable {
+    package var id: SPIFFEID
+    /// JWS compact serialization. A bearer token: never in a log.
+    package var token: String
+    /// The operator's word for what the identity is for; empty without one.
+    package var hint: String
+
+    package init(id: SPIFFEID, token: String, hint: String = "") {
+        self.id = id
+        self.token = token
+        self.hint = hint
+    }
+}
+
+extension WorkloadJWTSVID: CustomStringConvertible, CustomReflectable {
+    /// Never the token.
+    package var description: String { "JWT-SVID of \(id)" }
+    package var customMirror: Mirror { Mirror(self, children: ["id": id]) }
+}
+
+/// What a JWT-SVID says, after it was verified.
+package struct WorkloadJWTValidation: Sendable, Equatable {
+    package var id: SPIFFEID
+    /// All claims; `aud` always as a list. Numbers have passed through doubles.
+    package var claims: JSONObject
+
+    package init(id: SPIFFEID, claims: JSONObject) {
+        self.id = id
+        self.claims = claims
+    }
+}
