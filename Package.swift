@@ -123,6 +123,7 @@ let executables: [Target] = [
 
 let testTargets: [Target] = [
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
+    tests("SPIFFETests", ["SPIFFE", "JOSE", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
     tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
 ]

@@ -5,8 +5,13 @@ package struct SerialNumber: Hashable, Comparable, Sendable, CustomStringConvert
 
     /// Makes a serial of 126 random bits and always 16 bytes, so that its length says nothing.
     package init(random generator: inout some RandomNumberGenerator) {
-        var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-        bytes[0] = bytes[0] & 0x7f | 0x40
+        let high = generator.next() & 0x7fff_ffff_ffff_ffff | 0x4000_0000_0000_0000
+        let low = generator.next()
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        for half in [high, low] {
+            for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: half >> shift)) }
+        }
         self.bytes = bytes
     }
 

@@ -37,16 +37,18 @@ package enum X509SignatureAlgorithm: Hashable, Sendable, CaseIterable {
 
     private static func pss(_ identifier: inout DERReader) throws(DERError) -> Self? {
         var parameters = try identifier.open(DERTag.sequence)
-        var hashField = try parameters.open(DERTag.constructedContext(0))
+        // A field that is left out stands for SHA-1 or its salt length.
+        guard var hashField = try parameters.optionalElement(DERTag.constructedContext(0))?.reader(),
+            var maskField = try parameters.optionalElement(DERTag.constructedContext(1))?.reader(),
+            var saltField = try parameters.optionalElement(DERTag.constructedContext(2))?.reader()
+        else { return nil }
         let hash = try hashAlgorithm(&hashField)
         try hashField.finish()
-        var maskField = try parameters.open(DERTag.constructedContext(1))
         var mask = try maskField.open(DERTag.sequence)
         try maskField.finish()
         guard try mask.objectIdentifier() == .mgf1 else { return nil }
         let maskHash = try hashAlgorithm(&mask)
         try mask.finish()
-        var saltField = try parameters.open(DERTag.constructedContext(2))
         let saltLength = try saltField.smallInteger()
         try saltField.finish()
         try parameters.finish()
