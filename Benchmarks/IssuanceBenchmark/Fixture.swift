@@ -7,7 +7,7 @@ import Synchronization
 import TransparencyLog
 
 /// A trust domain in this process: authorities, log, one entry and some requests.
-struct Fixture {
+struct Fixture: Sendable {
     let log: AuditLog
     let issuer: Issuer
     let entry: RegistrationEntry
@@ -21,7 +21,7 @@ struct Fixture {
         requestID: "0123456789abcdef0123456789abcdef")
 
     static let now: Clock = {
-        UnixTime(milliseconds: Int64(Measurement.seconds(CLOCK_REALTIME) * 1000))
+        UnixTime(milliseconds: Measurement.timeOfDay)
     }
 
     static let randomBytes: RandomBytes = { count in
@@ -34,7 +34,9 @@ struct Fixture {
     }
 
     /// Runs the body beside a running log.
-    static func with(_ store: any AuditStore, _ body: (Fixture) async throws -> Void) async throws {
+    static func with<Result: Sendable>(
+        _ store: any AuditStore, _ body: @Sendable (Fixture) async throws -> Result
+    ) async throws -> Result {
         let trustDomain = try TrustDomain("bench.test")
         let log = try await AuditLog.open(
             store: store, signer: try NoteSigner(name: "bench.test/log", privateKey: .init()),
@@ -51,12 +53,13 @@ struct Fixture {
         let requests = try (0..<256).map { _ in
             try CSRBuilder.make(privateKey: try .fresh(randomBytes: randomBytes))
         }
-        try await body(
+        let result = try await body(
             Fixture(
                 log: log, issuer: Issuer(authorities: authorities, audit: log, now: now, randomBytes: randomBytes),
                 entry: entry, requests: requests))
         log.stop()
         try await running.value
+        return result
     }
 }
 

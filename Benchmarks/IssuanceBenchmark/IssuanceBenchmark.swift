@@ -23,9 +23,8 @@ enum IssuanceBenchmark {
         let count = arguments.first.flatMap { Int($0) } ?? 20_000
         let only = arguments.dropFirst().first
         let openSSL = only == nil ? OpenSSLSpeed.measure() : nil
-        var results: [Measurement] = []
-        try await Fixture.with(MemoryAuditStore()) { fixture in
-            results += try await measureAll(fixture, count: count, only: only, store: "memory")
+        let results = try await Fixture.with(MemoryAuditStore()) { fixture in
+            try await measureAll(fixture, count: count, only: only, store: "memory")
         }
         print(Table.text(results, openSSL: openSSL))
     }

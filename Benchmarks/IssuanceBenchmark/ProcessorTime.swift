@@ -7,7 +7,7 @@
 #endif
 
 /// What one measurement took.
-struct Measurement {
+struct Measurement: Sendable {
     let name: String
     let count: Int
     /// Seconds of processor time of all threads of this process.
@@ -28,7 +28,10 @@ struct Measurement {
             wall: seconds(CLOCK_MONOTONIC) - wall)
     }
 
-    static func seconds(_ clock: clockid_t) -> Double {
+    /// Milliseconds since 1970.
+    static var timeOfDay: Int64 { Int64(seconds(CLOCK_REALTIME) * 1000) }
+
+    private static func seconds(_ clock: clockid_t) -> Double {
         var time = timespec()
         clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9

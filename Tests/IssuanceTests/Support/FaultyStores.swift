@@ -56,6 +56,8 @@ final class FaultyKeyStore: KeyStore {
 
     func fail(write number: Int, _ kind: Fault) { plan.withLock { $0.fault = ($0.writes + number, kind) } }
 
+    var writes: Int { plan.withLock(\.writes) }
+
     private func write<Result>(
         _ body: () async throws(KeyStoreError) -> Result
     ) async throws(KeyStoreError) -> Result {
