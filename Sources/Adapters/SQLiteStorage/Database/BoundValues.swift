@@ -1,0 +1,25 @@
+import GRDB
+import SPIFFE
+
+extension Row {
+    /// The bytes of a column, empty for NULL.
+    func bytes(_ column: Int) throws -> [UInt8] { try optionalBytes(column) ?? [] }
+
+    /// The bytes of a column, nil for NULL. Copies out of SQLite's own buffer, once.
+    func optionalBytes(_ column: Int) throws -> [UInt8]? {
+        try withUnsafeData(atIndex: column) { data in data.map { [UInt8]($0) } }
+    }
+
+    /// A moment, stored as milliseconds since the epoch.
+    func time(_ column: Int) throws -> UnixTime { UnixTime(milliseconds: try decode(Int64.self, atIndex: column)) }
+
+    /// A moment that may be NULL.
+    func optionalTime(_ column: Int) throws -> UnixTime? {
+        try decodeIfPresent(Int64.self, atIndex: column).map { UnixTime(milliseconds: $0) }
+    }
+
+    /// Reads a value that may be NULL.
+    func decodeIfPresent<Value: DatabaseValueConvertible>(_ type: Value.Type, atIndex column: Int) throws -> Value? {
+        try decode(Value?.self, atIndex: column)
+    }
+}
