@@ -5,7 +5,7 @@ DATA ?= data
 TRUST_DOMAIN ?= example.org
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-swift interop lint format bench fuzz fuzz-short soak run prepare debug clean
+.PHONY: help build demo test test-swift end-to-end interop lint format bench fuzz fuzz-short soak run prepare debug clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,13 @@ build: prepare ## Release binary at .build/release/agentshield
 demo: prepare ## Two agents, mutual TLS, an impostor, rotation, the verified audit log: a transcript
 	@scripts/demo
 
-test: lint test-swift interop ## Every test: style, Swift, real processes, stock clients
+test: lint test-swift end-to-end interop ## Every test: style, Swift, real processes, stock clients
 
 test-swift: debug
 	scripts/test-swift
+
+end-to-end: debug ## Real processes on loopback: killed, cut off, rotated, refused
+	scripts/end-to-end
 
 interop: debug ## Stock clients only (PyPI packages, openssl), in a Python environment of their own
 	scripts/interop

@@ -19,6 +19,7 @@ let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -31,6 +32,7 @@ let grpcTransport = Target.Dependency.product(
 let grpcProtobuf = Target.Dependency.product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -66,7 +68,8 @@ let adapters: [Target] = [
     library(
         "Adapters", "SQLiteStorage",
         ["SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "JOSE", grdb]),
-    library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioHTTP2]),
+    library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
+    library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
     library(
         "Adapters", "PeerRPC",
         [
@@ -84,7 +87,7 @@ let adapters: [Target] = [
         ]),
     library(
         "Adapters", "CredentialClient", ["SPIFFE", "JOSE", "PeerTLS", "WorkloadAPI", logging, lifecycle, crypto]),
-    library("Adapters", "Observability", [logging]),
+    library("Adapters", "Observability", ["SPIFFE", logging]),
 ]
 
 let applications: [Target] = [
@@ -92,8 +95,8 @@ let applications: [Target] = [
         "Applications", "ControlPlane",
         [
             "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance",
-            "SQLiteStorage", "PeerTLS", "PeerRPC", "ControlPlaneAPI", logging, lifecycle, grpcCore, grpcProtobuf,
-            protobuf, grpcTransport, hummingbird, hummingbirdTLS, nioCore, nioPosix, nioSSL, crypto,
+            "SQLiteStorage", "PeerTLS", "PeerRPC", "PeerHTTP", "ControlPlaneAPI", logging, grpcCore, grpcProtobuf, protobuf,
+            hummingbird, nioCore, nioSSL, crypto,
         ]),
     library(
         "Applications", "NodeAgent",
@@ -116,12 +119,24 @@ let executables: [Target] = [
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "ControlPlane", "NodeAgent", "ControlPlaneAPI", "Observability", argumentParser, yams, logging, lifecycle, unixSignals,
+            "JOSE", "SPIFFE", "TransparencyLog", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI", "Observability",
+            "ControlPlane", "NodeAgent", argumentParser, yams, logging, unixSignals, grpcCore, grpcTransport, protobuf,
+            crypto,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings)
 ]
 
+let benchmarkTargets: [Target] = [
+    .executableTarget(
+        name: "IssuanceBenchmark",
+        dependencies: [
+            "SPIFFE", "JOSE", "TransparencyLog", "AuditTrail", "Registry", "Issuance", "SQLiteStorage", crypto,
+        ],
+        path: "Benchmarks/IssuanceBenchmark", swiftSettings: houseSettings)
+]
+
 let testTargets: [Target] = [
+    tests("IssuanceTests", ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
@@ -155,5 +170,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
-    targets: standards + domain + adapters + applications + executables + testTargets
+    targets: standards + domain + adapters + applications + executables + benchmarkTargets + testTargets
 )

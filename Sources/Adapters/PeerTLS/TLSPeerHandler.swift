@@ -1,5 +1,5 @@
 package import NIOCore
-package import NIOSSL
+import NIOSSL
 import NIOTLS
 package import SPIFFE
 

@@ -54,6 +54,14 @@ extension Registry {
         return entrySnapshot.entries(withSPIFFEID: id).contains { $0.isDownstream && !$0.isExpired(at: time) }
     }
 
+    /// The entry by which this ID is a downstream control plane: the oldest one, should there be several.
+    package func downstreamEntry(of id: SPIFFEID) -> RegistrationEntry? {
+        let time = now()
+        return entrySnapshot.entries(withSPIFFEID: id)
+            .filter { $0.isDownstream && !$0.isExpired(at: time) }
+            .min { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
+    }
+
     var entrySnapshot: EntrySnapshot { state.withLock { $0.entries } }
 }
 

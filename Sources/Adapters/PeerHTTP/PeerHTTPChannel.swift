@@ -1,0 +1,61 @@
+package import HummingbirdCore
+package import Logging
+package import NIOCore
+package import PeerTLS
+
+/// An HTTP/1.1 connection under TLS with a live identity: every handshake uses the newest one.
+package struct PeerHTTPChannel: ServerChildChannel {
+    /// The plain HTTP connection inside, and what the handshake found out.
+    package struct Value: ServerChildChannelValue {
+        let base: HTTP1Channel.Value
+        let box: HTTPPeer.Box
+
+        package var channel: any Channel { base.channel }
+    }
+
+    private let base: HTTP1Channel
+    private let identity: LiveIdentity
+    private let clientCertificate: LiveIdentity.ClientCertificate
+    private let verifier: PeerVerifier
+
+    package init(
+        _ base: HTTP1Channel, identity: LiveIdentity, clientCertificate: LiveIdentity.ClientCertificate,
+        verifier: PeerVerifier
+    ) {
+        self.base = base
+        self.identity = identity
+        self.clientCertificate = clientCertificate
+        self.verifier = verifier
+    }
+
+    package func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        let box = HTTPPeer.Box()
+        return channel.eventLoop.makeCompletedFuture {
+            try channel.addServerTLS(identity, clientCertificate: clientCertificate, verifier: verifier) { peer in
+                box.set(peer)
+            }
+        }.flatMap {
+            base.setup(channel: channel, logger: logger).map { Value(base: $0, box: box) }
+        }
+    }
+
+    package func handle(value: Value, logger: Logger) async {
+        await HTTPPeer.$box.withValue(value.box) {
+            await base.handle(value: value.base, logger: logger)
+        }
+    }
+}
+
+extension HTTPServerBuilder {
+    /// HTTP/1.1 over TLS 1.3 with a live identity; the peer is in ``HTTPPeer/current``.
+    package static func peerTLS(
+        _ identity: LiveIdentity, clientCertificate: LiveIdentity.ClientCertificate, verifier: PeerVerifier,
+        configuration: HTTP1Channel.Configuration = HTTP1Channel.Configuration(idleTimeout: .seconds(60))
+    ) -> HTTPServerBuilder {
+        HTTPServerBuilder { responder in
+            PeerHTTPChannel(
+                HTTP1Channel(responder: responder, configuration: configuration), identity: identity,
+                clientCertificate: clientCertificate, verifier: verifier)
+        }
+    }
+}

@@ -1,0 +1,22 @@
+import Synchronization
+
+/// Where the listeners are, once they listen.
+package final class Addresses: Sendable {
+    private struct State {
+        var nodeAPI: String?
+        var https: String?
+    }
+
+    // Guards the addresses; each is written once, when its listener is bound.
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// `host:port` of the node API.
+    package var nodeAPI: String? { state.withLock { $0.nodeAPI } }
+    /// `host:port` of HTTPS.
+    package var https: String? { state.withLock { $0.https } }
+
+    func setNodeAPI(_ address: String) { state.withLock { $0.nodeAPI = address } }
+    func setHTTPS(_ address: String) { state.withLock { $0.https = address } }
+}

@@ -1,0 +1,43 @@
+import AuditTrail
+import GRPCCore
+import GRPCProtobuf
+import PeerRPC
+
+/// Runs the authorizer before every handler and records every refusal.
+struct AuthorizationInterceptor: ServerInterceptor {
+    let authorizer: Authorizer
+    let refusals: RefusalRecorder
+
+    func intercept<Input: Sendable, Output: Sendable>(
+        request: StreamingServerRequest<Input>, context: ServerContext,
+        next:
+            @Sendable (StreamingServerRequest<Input>, ServerContext) async throws
+            -> StreamingServerResponse<Output>
+    ) async throws -> StreamingServerResponse<Output> {
+        let method = context.descriptor.fullyQualifiedMethod
+        guard let peer = context.connectionPeer else {
+            throw RPCError(code: .permissionDenied, message: "the connection's peer is unknown")
+        }
+        let caller: AuthorizedCaller
+        do {
+            caller = try await authorizer.authorize(peer, method: method)
+        } catch {
+            record(error, method, peer)
+            throw error
+        }
+        var context = context
+        context.transportSpecific = CallerContext(caller: caller)
+        return try await next(request, context)
+    }
+
+    private func record(_ error: any Error, _ method: String, _ peer: ConnectionPeer) {
+        let code = (error as? RPCError)?.code ?? (error as? GoogleRPCStatus)?.code ?? .unknown
+        refusals.record(
+            AuditEvent(
+                type: .requestRefuse, agent: authorizer.auditField(of: peer),
+                resource: AuditEvent.ResourceField(kind: "rpc", id: method),
+                decision: AuditEvent.DecisionField(action: "call", result: .deny, reason: code.description),
+                correlation: AuditEvent.CorrelationField(requestID: Hex.encode(authorizer.randomBytes(16)))),
+            source: peer.sourceHost, kind: method)
+    }
+}

@@ -1,0 +1,79 @@
+/// Who may call which RPC: the one place that says so. What is not listed is refused.
+package enum AuthorizationTable {
+    /// Full method name, as on the wire without the leading slash, to the classes of caller that may call it.
+    package static let rows: [String: CallerClasses] = {
+        var rows: [String: CallerClasses] = [:]
+        for (service, methods) in table {
+            for (method, callers) in methods { rows["\(service)/\(method)"] = callers }
+        }
+        return rows
+    }()
+
+    /// The classes that may call `method`; empty for an unknown one.
+    package static func callers(of method: String) -> CallerClasses {
+        rows[method] ?? []
+    }
+
+    private static let administrators: CallerClasses = [.localSocket, .admin]
+
+    private static let table: [String: [String: CallerClasses]] = [
+        "spire.api.server.agent.v1.Agent": [
+            "CountAgents": administrators,
+            "ListAgents": administrators,
+            "GetAgent": administrators,
+            "DeleteAgent": administrators,
+            "BanAgent": administrators,
+            "CreateJoinToken": administrators,
+            "AttestAgent": .anyone,
+            "RenewAgent": .liveAgent,
+            "PostStatus": .liveAgent,
+        ],
+        "spire.api.server.entry.v1.Entry": [
+            "CountEntries": administrators,
+            "ListEntries": administrators,
+            "GetEntry": administrators,
+            "BatchCreateEntry": administrators,
+            "BatchUpdateEntry": administrators,
+            "BatchDeleteEntry": administrators,
+            "GetAuthorizedEntries": .liveAgent,
+            "SyncAuthorizedEntries": .liveAgent,
+        ],
+        "spire.api.server.svid.v1.SVID": [
+            "MintX509SVID": administrators,
+            "MintJWTSVID": administrators,
+            "MintWITSVID": administrators,
+            "BatchNewX509SVID": .liveAgent,
+            "NewJWTSVID": .liveAgent,
+            "BatchNewWITSVID": .liveAgent,
+            "NewDownstreamX509CA": .downstream,
+        ],
+        "spire.api.server.bundle.v1.Bundle": [
+            "GetBundle": .anyone,
+            "CountBundles": administrators,
+            "AppendBundle": administrators,
+            "PublishJWTAuthority": .downstream,
+            "PublishWITAuthority": .downstream,
+            "ListFederatedBundles": administrators,
+            "GetFederatedBundle": [.localSocket, .admin, .liveAgent],
+            "BatchCreateFederatedBundle": administrators,
+            "BatchUpdateFederatedBundle": administrators,
+            "BatchSetFederatedBundle": administrators,
+            "BatchDeleteFederatedBundle": administrators,
+        ],
+        "grpc.health.v1.Health": [
+            "Check": .localSocket,
+            "List": .localSocket,
+            "Watch": .localSocket,
+        ],
+        "agentshield.node.v1.Push": ["Watch": .liveAgent],
+        "agentshield.node.v1.AuditSpool": ["Ship": .liveAgent],
+        "agentshield.admin.v1.Log": [
+            "GetInfo": administrators,
+            "GetCheckpoint": administrators,
+            "ListEntries": administrators,
+            "GetTile": administrators,
+            "Prove": administrators,
+        ],
+        "agentshield.admin.v1.Server": ["GetInfo": administrators],
+    ]
+}

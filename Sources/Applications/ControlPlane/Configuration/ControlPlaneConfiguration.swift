@@ -1,0 +1,45 @@
+package import SPIFFE
+
+/// Everything that can be set of a control plane.
+package struct ControlPlaneConfiguration: Sendable {
+    /// The trust domain that it is the authority of.
+    package var trustDomain: TrustDomain
+    /// Holds the databases, keys and the admin socket; made with mode 0700 if it does not exist.
+    package var dataDirectory: String
+    /// Address that the node API and HTTPS listen on.
+    package var bindAddress = "127.0.0.1"
+    /// Port of the node API; 0 takes a free one.
+    package var nodeAPIPort = 8081
+    /// Port of HTTPS; 0 takes a free one.
+    package var httpsPort = 8443
+    /// The admin socket; nil means `admin.sock` in the data directory.
+    package var adminSocketPath: String?
+    /// Seconds that certificate authorities and JWT signing keys live.
+    package var authorityTTL: Int64 = 24 * 3600
+    /// Seconds that a workload's X.509-SVID lives where its entry does not say.
+    package var x509SVIDTTL: Int64 = 3600
+    /// Seconds that a JWT-SVID lives where its entry does not say.
+    package var jwtSVIDTTL: Int64 = 300
+    /// Seconds that a node agent's X.509-SVID lives; nil means `x509SVIDTTL`.
+    package var nodeSVIDTTL: Int64?
+    /// The `iss` claim of JWT-SVIDs; nil leaves it out.
+    package var jwtIssuer: String?
+    /// Refuses entries made without a parent.
+    package var requireParent = false
+    /// DNS names and IP addresses in the control plane's own certificate, beside `localhost`.
+    package var serverNames: [String] = []
+    /// Seconds between two signs of life on a quiet push stream.
+    package var pushHeartbeat: Int64 = 15
+
+    package init(trustDomain: TrustDomain, dataDirectory: String) {
+        self.trustDomain = trustDomain
+        self.dataDirectory = dataDirectory
+    }
+
+    package var resolvedAdminSocketPath: String { adminSocketPath ?? "\(dataDirectory)/admin.sock" }
+}
+
+extension ControlPlaneConfiguration {
+    /// The audit log's name in its checkpoints.
+    package var logOrigin: String { "\(trustDomain.name)/agentshield/log" }
+}

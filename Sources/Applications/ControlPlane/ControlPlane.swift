@@ -1,0 +1,261 @@
+import AuditTrail
+import ControlPlaneAPI
+import GRPCCore
+import Issuance
+package import Logging
+import PeerRPC
+import PeerTLS
+import Registry
+package import SPIFFE
+import SQLiteStorage
+import Synchronization
+
+/// The control plane of one trust domain: authority, registry, audit log, and the APIs in front of them.
+package struct ControlPlane: Sendable {
+    /// What the world outside the process is to this one; handed in, so that tests decide it.
+    package struct World: Sendable {
+        package var now: @Sendable () -> UnixTime
+        package var randomBytes: @Sendable (Int) -> [UInt8]
+        package var sleep: @Sendable (Duration) async throws -> Void
+
+        package init(
+            now: @escaping @Sendable () -> UnixTime, randomBytes: @escaping @Sendable (Int) -> [UInt8],
+            sleep: @escaping @Sendable (Duration) async throws -> Void
+        ) {
+            self.now = now
+            self.randomBytes = randomBytes
+            self.sleep = sleep
+        }
+    }
+
+    private let configuration: ControlPlaneConfiguration
+    private let version: String
+    private let logger: Logger
+    private let world: World
+    private let stop = StopSignal()
+
+    package init(configuration: ControlPlaneConfiguration, version: String, logger: Logger, world: World) {
+        self.configuration = configuration
+        self.version = version
+        self.logger = logger
+        self.world = world
+    }
+
+    /// Makes ``run(ready:)`` drain and return.
+    package func shutDown() {
+        stop.request()
+    }
+
+    /// Opens the data directory and serves.
+    ///
+    /// Returns after ``shutDown()`` or cancellation of the task. The audit log stops last, so that everything that
+    /// happens on the way down is in it.
+    /// - Parameter ready: called once every listener accepts connections.
+    package func run(ready: @escaping @Sendable (Serving) async throws -> Void) async throws {
+        let data = try await DataDirectory.open(configuration.dataDirectory, world: world)
+        defer { data.close() }
+        let log = try await AuditLog.open(
+            store: data.auditStore, signer: data.checkpointSigner(origin: configuration.logOrigin),
+            origin: configuration.logOrigin, now: world.now, randomBytes: world.randomBytes)
+        try data.writeVerifierKey(log.vkey)
+        let recording = Task { try await log.run() }
+        do {
+            try await serve(data, log, ready: ready)
+        } catch {
+            log.stop()
+            _ = await recording.result
+            throw error
+        }
+        log.stop()
+        _ = await recording.result
+    }
+
+    private func serve(
+        _ data: DataDirectory, _ log: AuditLog, ready: @escaping @Sendable (Serving) async throws -> Void
+    ) async throws {
+        let registry = try await Registry.open(
+            trustDomain: configuration.trustDomain, stores: data.registryStores, audit: log, now: world.now,
+            randomBytes: world.randomBytes,
+            options: Registry.Options(requireParent: configuration.requireParent))
+        let authorities = try await Authorities.open(
+            trustDomain: configuration.trustDomain, keyStore: try data.keyStore(), store: data.authorityStore, audit: log,
+            options: Authorities.Options(
+                x509Lifetime: configuration.authorityTTL, jwtLifetime: configuration.authorityTTL),
+            now: world.now, randomBytes: world.randomBytes)
+        let issuer = Issuer(
+            authorities: authorities, audit: log,
+            defaults: IssuanceDefaults(
+                x509TTL: configuration.x509SVIDTTL, jwtTTL: configuration.jwtSVIDTTL, nodeTTL: configuration.nodeSVIDTTL,
+                jwtIssuer: configuration.jwtIssuer),
+            now: world.now, randomBytes: world.randomBytes)
+        let identity = try await ServerIdentity.open(
+            issuer: issuer, names: ["localhost"] + configuration.serverNames, now: world.now,
+            randomBytes: world.randomBytes)
+        let refusals = RefusalRecorder(log: log, now: world.now, sleep: world.sleep)
+        let parts = Parts(
+            registry: registry, authorities: authorities, issuer: issuer, identity: identity, log: log,
+            refusals: refusals, intake: SpoolIntake(log: log, cursors: data.spoolCursors))
+        _ = try await log.record(lifecycleEvent(.serverStart, "start"))
+        do {
+            try await runListeners(parts, ready: ready)
+        } catch {
+            try? await recordStop(log)
+            throw error
+        }
+        try await recordStop(log)
+    }
+
+    /// Everything that the listeners stand on.
+    private struct Parts: Sendable {
+        let registry: Registry
+        let authorities: Authorities
+        let issuer: Issuer
+        let identity: ServerIdentity
+        let log: AuditLog
+        let refusals: RefusalRecorder
+        let intake: SpoolIntake
+    }
+
+    private func runListeners(
+        _ parts: Parts, ready: @escaping @Sendable (Serving) async throws -> Void
+    ) async throws {
+        let addresses = Addresses()
+        let health = HealthService()
+        let authorizer = makeAuthorizer(parts)
+        let nodeAPI = PeerServer.tls(
+            host: configuration.bindAddress, port: configuration.nodeAPIPort,
+            // SPIRE's server ends connections after three minutes too: agents then see new servers and certificates.
+            limits: .with { $0.maximumAge = .seconds(180) },
+            context: { parts.identity.nodeAPIContext }, verifyClient: { authorizer.verify($0) != nil },
+            services: nodeServices(parts),
+            interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)])
+        let admin = PeerServer.unixSocket(
+            path: configuration.resolvedAdminSocketPath, access: .owner,
+            services: adminServices(parts, health, addresses),
+            interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)])
+        let https = HTTPSListener(
+            address: configuration.bindAddress, port: configuration.httpsPort, identity: parts.identity.live,
+            verifier: PeerVerifier(
+                bundle: { parts.authorities.verificationBundle(of: $0) }, authorizer: .anyVerified, now: world.now),
+            log: parts.log, logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await parts.refusals.run() }
+            group.addTask {
+                await parts.authorities.run(sleep: world.sleep) { error in
+                    logger.error("an authority did not take its turn", metadata: ["error": "\(error)"])
+                }
+            }
+            group.addTask {
+                await parts.identity.run(authorities: parts.authorities, sleep: world.sleep, logger: logger)
+            }
+            group.addTask { await prune(parts.registry) }
+            group.addTask { try await nodeAPI.run() }
+            group.addTask { try await admin.run() }
+            group.addTask {
+                try await https.run { port in addresses.setHTTPS("\(configuration.bindAddress):\(port)") }
+            }
+            group.addTask {
+                guard let port = await nodeAPI.listeningPort, await admin.waitUntilListening() else { return }
+                addresses.setNodeAPI("\(configuration.bindAddress):\(port)")
+                while addresses.https == nil { try await world.sleep(.milliseconds(2)) }
+                health.setAll(.serving)
+                try await ready(Serving(configuration, addresses, parts.authorities, parts.registry))
+            }
+            group.addTask {
+                await stop.requested()
+                health.setAll(.notServing)
+                nodeAPI.beginGracefulShutdown()
+                admin.beginGracefulShutdown()
+                throw CancellationError()
+            }
+            do {
+                // The stop request is what ends this in health; anything else that throws is a failure.
+                while try await group.next() != nil {}
+            } catch is CancellationError where stop.isRequested {
+                group.cancelAll()
+            } catch {
+                nodeAPI.beginGracefulShutdown()
+                admin.beginGracefulShutdown()
+                group.cancelAll()
+                throw error
+            }
+        }
+    }
+
+    private func makeAuthorizer(_ parts: Parts) -> Authorizer {
+        Authorizer(
+            trustDomain: configuration.trustDomain, registry: parts.registry, now: world.now,
+            randomBytes: world.randomBytes,
+            verify: { chain in
+                try? X509SVIDVerifier.verify(
+                    chain: chain, bundle: { parts.authorities.verificationBundle(of: $0) }, at: world.now())
+            })
+    }
+
+    private func nodeServices(_ parts: Parts) -> [any RegistrableRPCService] {
+        spireServices(parts) + [
+            PushService(
+                registry: parts.registry, authorities: parts.authorities,
+                heartbeat: .seconds(configuration.pushHeartbeat), sleep: world.sleep),
+            SpoolService(intake: parts.intake),
+            LogService(log: parts.log),
+        ]
+    }
+
+    private func adminServices(
+        _ parts: Parts, _ health: HealthService, _ addresses: Addresses
+    ) -> [any RegistrableRPCService] {
+        spireServices(parts) + [
+            health,
+            LogService(log: parts.log),
+            ServerInfoService(
+                version: version, trustDomain: configuration.trustDomain, addresses: addresses, startedAt: world.now(),
+                now: world.now),
+        ]
+    }
+
+    /// SPIRE's server API: the same services on both listeners; the table decides who may call what.
+    private func spireServices(_ parts: Parts) -> [any RegistrableRPCService] {
+        [
+            AgentService(
+                registry: parts.registry, issuer: parts.issuer, trustDomain: configuration.trustDomain,
+                refusals: parts.refusals),
+            EntryService(registry: parts.registry),
+            SVIDService(
+                registry: parts.registry, issuer: parts.issuer),
+            BundleService(
+                registry: parts.registry, authorities: parts.authorities, trustDomain: configuration.trustDomain),
+        ]
+    }
+
+    /// Removes what has expired, every ten seconds until the task is cancelled.
+    private func prune(_ registry: Registry) async {
+        while !Task.isCancelled {
+            do { try await world.sleep(.seconds(10)) } catch { return }
+            do throws(RegistryError) {
+                try await registry.pruneExpired()
+            } catch {
+                logger.error("cannot prune the registry", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func recordStop(_ log: AuditLog) async throws {
+        _ = try await log.record(lifecycleEvent(.serverStop, "stop"))
+    }
+
+    private func lifecycleEvent(_ type: EventType, _ action: String) -> AuditEvent {
+        AuditEvent(
+            type: type, agent: .internal(),
+            resource: AuditEvent.ResourceField(kind: "control-plane", id: configuration.trustDomain.name),
+            decision: AuditEvent.DecisionField(action: action, result: .none),
+            correlation: AuditEvent.CorrelationField(requestID: Hex.encode(world.randomBytes(16))))
+    }
+}
+
+extension Authorities {
+    /// The roots that certificates of a trust domain verify with here: ours, for our own domain only.
+    func verificationBundle(of domain: TrustDomain) -> X509Bundle? {
+        domain == trustDomain ? bundle.x509Bundle : nil
+    }
+}

@@ -1,0 +1,88 @@
+import Crypto
+import Issuance
+import Logging
+import NIOSSL
+import PeerRPC
+import PeerTLS
+import SPIFFE
+import Synchronization
+
+/// The control plane's own identity, `/spire/server`: issued by its own authority, renewed at half of its life and
+/// whenever the bundle changes.
+final class ServerIdentity: Sendable {
+    /// For HTTPS, by PeerTLS.
+    let live: LiveIdentity
+    // Guards the context of the node API, which is asked for at every connection.
+    private let grpcContext: Mutex<NIOSSLContext>
+    private let issuer: Issuer
+    private let names: [String]
+    private let now: @Sendable () -> UnixTime
+    private let randomBytes: @Sendable (Int) -> [UInt8]
+    // Guards when the current certificate is half spent.
+    private let renewAt: Mutex<UnixTime>
+
+    /// Issues the first one.
+    static func open(
+        issuer: Issuer, names: [String], now: @escaping @Sendable () -> UnixTime,
+        randomBytes: @escaping @Sendable (Int) -> [UInt8]
+    ) async throws -> ServerIdentity {
+        let svid = try await issue(issuer, names, randomBytes)
+        return try ServerIdentity(svid, issuer: issuer, names: names, now: now, randomBytes: randomBytes)
+    }
+
+    private init(
+        _ svid: X509SVID, issuer: Issuer, names: [String], now: @escaping @Sendable () -> UnixTime,
+        randomBytes: @escaping @Sendable (Int) -> [UInt8]
+    ) throws {
+        self.issuer = issuer
+        self.names = names
+        self.now = now
+        self.randomBytes = randomBytes
+        live = try LiveIdentity(TLSIdentity(svid: svid, bundles: [:]), applicationProtocols: ["http/1.1"])
+        grpcContext = Mutex(try PeerServer.makeTLSContext(chain: svid.chain, privateKey: svid.pkcs8))
+        renewAt = Mutex(Self.halfLife(svid, now()))
+    }
+
+    /// The context for the next connection to the node API.
+    var nodeAPIContext: NIOSSLContext { grpcContext.withLock { $0 } }
+
+    /// Renews in time until the task is cancelled. A failure leaves the identity as it is and is tried again.
+    func run(
+        authorities: Authorities, sleep: @Sendable (Duration) async throws -> Void, logger: Logger
+    ) async {
+        var authority = authorities.x509Active?.id
+        while !Task.isCancelled {
+            do { try await sleep(.seconds(1)) } catch { return }
+            let active = authorities.x509Active?.id
+            guard active != authority || now() >= renewAt.withLock({ $0 }) else { continue }
+            do {
+                try await renew()
+                authority = active
+                logger.debug("renewed the server identity")
+            } catch {
+                logger.error("cannot renew the server identity", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func renew() async throws {
+        let svid = try await Self.issue(issuer, names, randomBytes)
+        try live.replace(TLSIdentity(svid: svid, bundles: [:]))
+        let context = try PeerServer.makeTLSContext(chain: svid.chain, privateKey: svid.pkcs8)
+        grpcContext.withLock { $0 = context }
+        renewAt.withLock { $0 = Self.halfLife(svid, now()) }
+    }
+
+    private static func issue(
+        _ issuer: Issuer, _ names: [String], _ randomBytes: @Sendable (Int) -> [UInt8]
+    ) async throws -> X509SVID {
+        let key = try P256.Signing.PrivateKey.fresh(randomBytes: randomBytes)
+        let issued = try await issuer.issueServerSVID(
+            publicKey: SubjectPublicKey(key.publicKey), dnsNames: names, requestID: Hex.encode(randomBytes(16)))
+        return try X509SVID(chain: issued.chain, privateKey: key)
+    }
+
+    private static func halfLife(_ svid: X509SVID, _ now: UnixTime) -> UnixTime {
+        UnixTime(milliseconds: now.milliseconds + max(0, svid.leaf.notAfter.milliseconds - now.milliseconds) / 2)
+    }
+}
