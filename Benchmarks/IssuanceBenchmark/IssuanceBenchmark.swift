@@ -2,6 +2,7 @@ import AuditTrail
 import Crypto
 import Issuance
 import SPIFFE
+import SQLiteStorage
 
 #if canImport(Glibc)
     import Glibc
@@ -23,10 +24,31 @@ enum IssuanceBenchmark {
         let count = arguments.first.flatMap { Int($0) } ?? 20_000
         let only = arguments.dropFirst().first
         let openSSL = only == nil ? OpenSSLSpeed.measure() : nil
-        let results = try await Fixture.with(MemoryAuditStore()) { fixture in
+        let directory = try temporaryDirectory()
+        defer { remove(directory) }
+        var results = try await Fixture.with(try SQLiteAuditStore.open(directory: directory)) { fixture in
+            try await measureAll(fixture, count: count, only: only, store: "SQLite")
+        }
+        // What of it the storage costs: the same without.
+        results += try await Fixture.with(MemoryAuditStore()) { fixture in
             try await measureAll(fixture, count: count, only: only, store: "memory")
         }
         print(Table.text(results, openSSL: openSSL))
+    }
+
+    private static func temporaryDirectory() throws -> String {
+        var path = Array("/tmp/issuance-benchmark-XXXXXX".utf8CString)
+        guard mkdtemp(&path) != nil else { throw Failure.noTemporaryDirectory }
+        return String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private static func remove(_ directory: String) {
+        for name in ["audit.sqlite", "audit.sqlite-wal", "audit.sqlite-shm"] { unlink("\(directory)/\(name)") }
+        rmdir(directory)
+    }
+
+    private enum Failure: Error {
+        case noTemporaryDirectory
     }
 
     private static func measureAll(

@@ -43,7 +43,7 @@ extension Authorities {
 
     /// Takes over what is stored: loads the keys that may sign and forgets those that nothing stored refers to, which
     /// an interrupted act left behind.
-    private func reload() async throws(AuthoritiesError) {
+    func reload() async throws(AuthoritiesError) {
         let stored: StoredAuthorities
         do {
             stored = try await store.load()

@@ -95,15 +95,15 @@ struct AuthorityStateMachine: Sendable {
         return changedBundle()
     }
 
-    /// Takes in an authority that somebody else published; nil when it is already there.
-    mutating func append(_ record: AuthorityRecord) -> StoredAuthorities? {
-        guard !stored.records.contains(where: { $0.kind == record.kind && $0.id == record.id }) else { return nil }
+    /// Takes in an authority that somebody else published.
+    mutating func append(_ record: AuthorityRecord) -> StoredAuthorities {
         stored.records.append(record)
         return changedBundle()
     }
 
     private mutating func changedBundle() -> StoredAuthorities {
-        stored.bundleRevision += 1
+        // Saturates: a damaged store must not bring the server down.
+        if stored.bundleRevision < .max { stored.bundleRevision += 1 }
         return stored
     }
 }
