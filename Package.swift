@@ -136,12 +136,22 @@ let benchmarkTargets: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("IssuanceTests", ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
     tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
 ]
+
+// The fuzzers stand in the package so that they see `package` declarations, and only when asked for: libFuzzer brings
+// `main`, which no SwiftPM product can link, so scripts/fuzz links these archives itself.
+let fuzzed = Context.environment["AGENTSHIELD_FUZZ"] == nil ? [] : ["JOSE", "SPIFFE", "TransparencyLog"]
+let fuzzTargets: [Target] = fuzzed.map {
+    .target(
+        name: "Fuzz\($0)", dependencies: [.byName(name: $0)], path: "Fuzz/Sources/Fuzz\($0)",
+        swiftSettings: houseSettings)
+}
 
 let package = Package(
     name: "AgentShield",
@@ -150,7 +160,7 @@ let package = Package(
         .library(name: "AgentShield", targets: ["AgentShield"]),
         .library(name: "AgentShieldTesting", targets: ["AgentShieldTesting"]),
         .executable(name: "agentshield", targets: ["AgentShieldCommand"]),
-    ],
+    ] + fuzzed.map { .library(name: "Fuzz\($0)", type: .static, targets: ["Fuzz\($0)"]) },
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
@@ -170,5 +180,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
-    targets: standards + domain + adapters + applications + executables + benchmarkTargets + testTargets
+    targets: standards + domain + adapters + applications + executables + benchmarkTargets + testTargets + fuzzTargets
 )

@@ -72,6 +72,9 @@ package final class AuditLog: Sendable {
     /// The latest signed checkpoint; for an empty log one over nothing.
     package func checkpoint() -> SignedCheckpoint { head.withLock { $0.checkpoint } }
 
+    /// Calls that wait for the next commit.
+    package var waitingCount: Int { queue.withLock { $0.recordCount } }
+
     /// Why the log takes no more events, if so: somebody else wrote to its store, or what is stored is damaged.
     package var failure: AuditError? { head.withLock { $0.failure } }
 }

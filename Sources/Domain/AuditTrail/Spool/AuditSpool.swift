@@ -23,8 +23,8 @@ package final class AuditSpool: Sendable {
 
     private let now: @Sendable () -> UnixTime
     private let randomBytes: @Sendable (Int) -> [UInt8]
-    /// Guards the files; held across system calls, on the worker's thread only.
-    private let files: Mutex<SpoolFiles>
+    /// Guards the files; held across system calls, on the worker's thread only. Nil once the spool is closed.
+    private let files: Mutex<SpoolFiles?>
     private let line = Mutex(Line())
     private let worker = DispatchQueue(label: "audit spool")
 
@@ -74,50 +74,63 @@ package final class AuditSpool: Sendable {
 
     /// The oldest records that are not acknowledged, at most so many and about so many bytes of events.
     package func pending(limit: Int, bytes: Int = 1 << 20) async throws(SpoolError) -> [SpoolRecord] {
-        try await onWorker { (files) throws(SpoolError) in try files.pending(limit: limit, bytes: bytes) }
+        try await onWorker { (files) throws(SpoolError) in
+            guard let records = try files?.pending(limit: limit, bytes: bytes) else { throw .closed }
+            return records
+        }
     }
 
     /// How many records wait for acknowledgement.
     package func pendingCount() async -> UInt64 {
-        let result: Result<UInt64, SpoolError> = await work { (files) throws(SpoolError) in files.pendingCount }
+        let result: Result<UInt64, SpoolError> = await work { (files) throws(SpoolError) in files?.pendingCount ?? 0 }
         return (try? result.get()) ?? 0
     }
 
     /// Forgets records up to this one, which the log holds.
     package func acknowledge(upTo sequence: UInt64) async throws(SpoolError) {
-        try await onWorker { (files) throws(SpoolError) in try files.acknowledge(upTo: sequence) }
+        try await onWorker { (files) throws(SpoolError) in
+            guard try files?.acknowledge(upTo: sequence) != nil else { throw .closed }
+        }
     }
 
-    /// Refuses further events; those that wait are still written.
-    package func close() { line.withLock { $0.isClosed = true } }
+    /// Refuses further events, writes those that wait, and lets go of the directory.
+    package func close() async {
+        line.withLock { $0.isClosed = true }
+        let _: Result<Void, SpoolError> = await work { (files) throws(SpoolError) in files = nil }
+    }
 
+    /// Events that may wait for the disk.
     private static var waitingLimit: Int { 4096 }
+    /// Events of one write.
+    private static var writeLimit: Int { 256 }
 
     private func writeWaiting() {
         while true {
             let batch = line.withLock { line -> [Waiting] in
-                defer { line.waiting = [] }
                 if line.waiting.isEmpty { line.isWorking = false }
-                return line.waiting
+                let batch = Array(line.waiting.prefix(Self.writeLimit))
+                line.waiting.removeFirst(batch.count)
+                return batch
             }
             guard !batch.isEmpty else { return }
             let result = files.withLock { files -> Result<Void, SpoolError> in
-                do throws(SpoolError) { return .success(try files.append(batch.map(\.leaf))) } catch {
-                    return .failure(error)
-                }
+                do throws(SpoolError) {
+                    guard try files?.append(batch.map(\.leaf)) != nil else { return .failure(.closed) }
+                    return .success(())
+                } catch { return .failure(error) }
             }
             for waiting in batch { waiting.caller.resume(returning: result) }
         }
     }
 
     private func onWorker<Value: Sendable>(
-        _ body: @escaping @Sendable (inout SpoolFiles) throws(SpoolError) -> Value
+        _ body: @escaping @Sendable (inout SpoolFiles?) throws(SpoolError) -> Value
     ) async throws(SpoolError) -> Value {
         try await work(body).get()
     }
 
     private func work<Value: Sendable>(
-        _ body: @escaping @Sendable (inout SpoolFiles) throws(SpoolError) -> Value
+        _ body: @escaping @Sendable (inout SpoolFiles?) throws(SpoolError) -> Value
     ) async -> Result<Value, SpoolError> {
         await withUnsafeContinuation { caller in
             worker.async {
