@@ -79,11 +79,11 @@ def registry(up):
 
 @pytest.fixture
 def start():
-    """Starts further trust domains for one test: `start(name, folder=…, extra=…)`."""
+    """Starts further trust domains for one test: `start(name, folder=…, extra=…, only_server=…)`."""
     started = []
 
-    def run(*arguments, **options):
-        started.append(shield.start_up(*arguments, **options))
+    def run(*arguments, only_server: bool = False, **options):
+        started.append((shield.start_server if only_server else shield.start_up)(*arguments, **options))
         return started[-1]
 
     yield run

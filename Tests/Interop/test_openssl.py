@@ -56,7 +56,7 @@ def test_a_leaf_is_for_nothing_else(files, purpose):
 
 
 def test_a_leaf_does_not_verify_with_another_root(files, start, tmp_path):
-    stranger = start("stranger.test")
+    stranger = start("stranger.test", only_server=True)
     other = tmp_path / "other.pem"
     other.write_bytes(stranger.roots_pem)
     assert openssl("verify", "-CAfile", other, files["leaf"], check=False).returncode != 0

@@ -409,7 +409,6 @@ class TestStreams:
             for api in apis:
                 api.close()
 
-
     def test_many_callers_at_once_all_get_valid_tokens(self, registry):
         registry.entry("/stream/crowd")
         registry.wait_for_ids("/stream/crowd")
