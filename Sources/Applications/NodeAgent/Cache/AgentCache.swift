@@ -1,0 +1,149 @@
+import Attestation
+import SPIFFE
+import Synchronization
+
+/// The cache that everything in the agent shares, and those who follow it.
+final class AgentCache: Sendable {
+    private struct State {
+        var entries: EntryCache
+        var tokens: JWTCache
+        var isReady = false
+        var followers: [UInt64: (selectors: Set<Selector>, signal: Signal)] = [:]
+        var nextFollower: UInt64 = 0
+    }
+
+    /// Most streams at once.
+    static let maximumFollowers = 20_000
+
+    private let state: Mutex<State>
+
+    init(bundle: TrustBundle, x509Limit: Int, jwtLimit: Int) {
+        state = Mutex(
+            State(entries: EntryCache(bundle: bundle, limit: x509Limit), tokens: JWTCache(limit: jwtLimit)))
+    }
+
+    /// Whether the entries have been fetched once: before that nobody can be told that there is no identity.
+    var isReady: Bool { state.withLock { $0.isReady } }
+
+    func setReady() { state.withLock { $0.isReady = true } }
+
+    /// Reads and small changes; nothing that others follow may change here.
+    func withEntries<Result: Sendable, Failure: Error>(
+        _ body: (inout EntryCache) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try state.withLock { state throws(Failure) in try body(&state.entries) }
+    }
+
+    /// Reads and changes of the tokens.
+    func withTokens<Result: Sendable>(_ body: (inout JWTCache) -> Result) -> Result {
+        state.withLock { body(&$0.tokens) }
+    }
+
+    // MARK: changes that others follow
+
+    func replace(entries: [AuthorizedEntry]) -> EntryCache.Difference {
+        state.withLock { state in
+            let difference = state.entries.replace(entries: entries)
+            state.tokens.remove(entries: difference.invalidated)
+            Self.tell(state, of: difference.touched)
+            return difference
+        }
+    }
+
+    func replace(bundle: TrustBundle, federated: [TrustDomain: TrustBundle]) -> Bool {
+        state.withLock { state in
+            guard state.entries.replace(bundle: bundle, federated: federated) else { return false }
+            state.tokens.keep(signedBy: bundle)
+            for follower in state.followers.values { follower.signal.fire() }
+            return true
+        }
+    }
+
+    /// The outcome of one call for signatures.
+    func store(_ svids: [(entryID: String, svid: CachedSVID)], failed: [String], at time: UnixTime) {
+        state.withLock { state in
+            var touched: [AuthorizedEntry] = []
+            for (id, svid) in svids {
+                if let entry = state.entries.store(svid, for: id) { touched.append(entry) }
+            }
+            let entries = state.entries.entries
+            touched += failed.compactMap { entries[$0] }
+            state.entries.failed(failed, at: time)
+            let followers = state.followers
+            state.entries.evict(followed: { Self.isFollowed($0, followers) }, at: time)
+            Self.tell(state, of: touched)
+        }
+    }
+
+    /// What needs signing now.
+    func due(at time: UnixTime) -> [AuthorizedEntry] {
+        state.withLock { state in
+            let followers = state.followers
+            return state.entries.due(at: time) { Self.isFollowed($0, followers) }
+        }
+    }
+
+    // MARK: followers
+
+    /// Follows what concerns a process with these selectors; `nil` when too many do.
+    func follow(_ selectors: Set<Selector>) -> Follower? {
+        let signal = Signal()
+        let number: UInt64? = state.withLock { state in
+            guard state.followers.count < Self.maximumFollowers else { return nil }
+            let number = state.nextFollower
+            state.nextFollower += 1
+            state.followers[number] = (selectors, signal)
+            return number
+        }
+        return number.map { Follower(cache: self, number: $0, signal: signal) }
+    }
+
+    /// Lets every follower look whether its process is still there.
+    func remindFollowers() {
+        let followers = state.withLock { Array($0.followers.values) }
+        for follower in followers { follower.signal.fire(.check) }
+    }
+
+    /// How many streams are open.
+    var followerCount: Int { state.withLock { $0.followers.count } }
+
+    fileprivate func update(_ number: UInt64, selectors: Set<Selector>) {
+        state.withLock { $0.followers[number]?.selectors = selectors }
+    }
+
+    fileprivate func unfollow(_ number: UInt64) {
+        state.withLock { _ = $0.followers.removeValue(forKey: number) }
+    }
+
+    private static func tell(_ state: State, of touched: [AuthorizedEntry]) {
+        guard !touched.isEmpty else { return }
+        for follower in state.followers.values where touched.contains(where: { $0.applies(to: follower.selectors) }) {
+            follower.signal.fire()
+        }
+    }
+
+    private static func isFollowed(
+        _ entry: AuthorizedEntry, _ followers: [UInt64: (selectors: Set<Selector>, signal: Signal)]
+    ) -> Bool {
+        followers.values.contains { entry.applies(to: $0.selectors) }
+    }
+}
+
+/// One stream's place among the followers; gone with its last reference.
+final class Follower: Sendable {
+    /// Fires when something changed that concerns the process.
+    let signal: Signal
+    private let cache: AgentCache
+    private let number: UInt64
+
+    fileprivate init(cache: AgentCache, number: UInt64, signal: Signal) {
+        self.cache = cache
+        self.number = number
+        self.signal = signal
+    }
+
+    deinit { cache.unfollow(number) }
+
+    /// The process has these selectors now.
+    func update(selectors: Set<Selector>) { cache.update(number, selectors: selectors) }
+}

@@ -1,0 +1,38 @@
+import SPIFFE
+
+/// An X509-SVID at hand, with what decides when it is replaced.
+struct CachedSVID: Sendable {
+    let id: SPIFFEID
+    /// Concatenated DER, leaf first.
+    let chain: [UInt8]
+    /// PKCS #8 DER.
+    let privateKey: [UInt8]
+    let expiresAt: UnixTime
+    let rotatesAt: UnixTime
+    /// Revision of the entry that it was signed for.
+    let revision: Int64
+    /// Key ID of the authority at the end of its chain, by which a tainted one is recognised.
+    let authorityKeyID: [UInt8]?
+
+    init(_ svid: X509SVID, revision: Int64, obtained: UnixTime, random: Double) {
+        id = svid.id
+        chain = svid.chainConcatenated
+        privateKey = svid.pkcs8
+        expiresAt = svid.expiresAt
+        rotatesAt = RotationSchedule.rotation(obtained: obtained, expires: svid.expiresAt, random: random)
+        self.revision = revision
+        let last = svid.chain.count > 1 ? svid.chain.last.flatMap { try? ParsedCertificate(der: $0) } : svid.leaf
+        authorityKeyID = last?.authorityKeyIdentifier
+    }
+}
+
+extension TrustBundle {
+    /// Whether an SVID under this authority has to go: the authority is tainted, or not in the bundle any more.
+    func demandsRotation(authorityKeyID: [UInt8]?) -> Bool {
+        guard let authorityKeyID else { return false }
+        let authorities = x509Authorities.filter { $0.certificate.subjectKeyIdentifier == authorityKeyID }
+        // Authorities without a key ID cannot be told apart: then nothing is missing for sure.
+        if authorities.isEmpty { return x509Authorities.allSatisfy { $0.certificate.subjectKeyIdentifier != nil } }
+        return authorities.allSatisfy(\.isTainted)
+    }
+}

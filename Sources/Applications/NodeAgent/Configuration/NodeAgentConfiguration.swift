@@ -1,0 +1,65 @@
+package import SPIFFE
+
+/// Everything that one node agent has to be told.
+package struct NodeAgentConfiguration: Sendable {
+    /// The trust domain that the node belongs to.
+    package var trustDomain: TrustDomain
+    /// Where the agent keeps its key and certificate, the trust bundle and the audit spool; made with mode 0700.
+    package var dataDirectory: String
+    /// DNS name or IP address of the control plane.
+    package var serverHost: String
+    /// Port of the node API.
+    package var serverPort: Int
+    /// Absolute path of the Unix socket of the Workload API.
+    package var workloadSocketPath: String
+    /// A join token for the first attestation; not needed again while the stored identity is good.
+    package var joinToken: String?
+    /// How the server is known before the first attestation.
+    package var bootstrap: Bootstrap = .insecure
+    /// Whether workloads also get `unix:path` and `unix:sha256` selectors.
+    package var discoverWorkloadPath = false
+    /// Largest executable that is hashed, in bytes; 0 means no limit, negative means never hash.
+    package var workloadSizeLimit: Int64 = 0
+    /// How often a control plane that does not push is asked for changes. One that pushes is asked twelve times less often.
+    package var syncInterval: Duration = .seconds(5)
+    /// Told to the server, for its list of agents.
+    package var agentVersion = ""
+    /// What happens to identities that cannot be recorded.
+    package var auditPolicy: AuditPolicy = .deny
+    /// Most bytes of audit records that wait for the control plane.
+    package var auditSpoolLimit = 64 * 1024 * 1024
+    /// Whether workloads without an identity may have the own trust domain's bundles.
+    package var allowUnauthenticatedVerifiers = false
+    /// Claims of other trust domains' JWT-SVIDs that validation shows beside `sub`, `aud` and `exp`.
+    package var allowedForeignJWTClaims: Set<String> = []
+    /// X509-SVIDs kept at hand; more are kept while workloads hold streams open for them.
+    package var x509CacheLimit = 1000
+    /// JWT-SVIDs kept at hand.
+    package var jwtCacheLimit = 1000
+
+    package init(
+        trustDomain: TrustDomain, dataDirectory: String, serverHost: String, serverPort: Int, workloadSocketPath: String
+    ) {
+        self.trustDomain = trustDomain
+        self.dataDirectory = dataDirectory
+        self.serverHost = serverHost
+        self.serverPort = serverPort
+        self.workloadSocketPath = workloadSocketPath
+    }
+
+    /// How the server is known before the agent has a bundle of its own.
+    package enum Bootstrap: Sendable {
+        /// By authorities that the operator brought here.
+        case bundle(TrustBundle)
+        /// Not at all: whoever answers first is believed from then on. For trials.
+        case insecure
+    }
+
+    /// What happens when the audit spool is full or broken (architecture, decision 7).
+    package enum AuditPolicy: String, Sendable, CaseIterable {
+        /// No record, no identity: the workload gets Unavailable.
+        case deny
+        /// The workload gets its identity; how many went unrecorded is recorded when the spool works again.
+        case pass
+    }
+}

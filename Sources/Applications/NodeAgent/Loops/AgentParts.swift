@@ -1,0 +1,30 @@
+import Logging
+import SPIFFE
+
+/// What the agent's loops share while it has one identity.
+struct AgentParts: Sendable {
+    let configuration: NodeAgentConfiguration
+    let cache: AgentCache
+    let connection: ServerConnection
+    let trust: ServerTrust
+    let store: IdentityStore
+    let audit: AgentAudit
+    let logger: Logger
+    let now: @Sendable () -> UnixTime
+    let randomBytes: @Sendable (Int) -> [UInt8]
+    let sleep: @Sendable (Duration) async throws -> Void
+    /// Fires when entries or bundles may have changed.
+    let syncSignal: Signal
+    /// Fires when something may have to be signed.
+    let signSignal: Signal
+    let push: PushState
+
+    func random() -> Double { RandomFraction.draw(randomBytes) }
+
+    /// The waits between attempts while the server is away.
+    var backOff: BackOff {
+        BackOff(
+            initial: min(.seconds(1), configuration.syncInterval), cap: max(.seconds(1), configuration.syncInterval * 6)
+        )
+    }
+}

@@ -1,0 +1,65 @@
+import Crypto
+import GRPCCore
+import SPIFFE
+
+/// Renews the node's own identity with about half of its life left, or at once when its authority is tainted.
+struct RenewalLoop: Sendable {
+    let parts: AgentParts
+
+    /// The longest wait between looks: clocks are set and machines sleep.
+    static let longestWait = Duration.seconds(30)
+
+    /// Renews until the task is cancelled.
+    /// - Throws: `NodeRefused` when the server refuses or the identity has ended.
+    func run() async throws {
+        var backOff = parts.backOff
+        var due = rotation(of: parts.connection.identity)
+        while true {
+            let identity = parts.connection.identity
+            let time = parts.now()
+            guard identity.svid.expiresAt > time else { throw NodeRefused(reason: .expired) }
+            let isTainted = parts.cache.withEntries {
+                $0.bundle.demandsRotation(authorityKeyID: identity.authorityKeyID)
+            }
+            guard due <= time || isTainted else {
+                let wait = Duration.milliseconds(max(1, due.milliseconds(since: time)))
+                try await parts.sleep(min(wait, Self.longestWait))
+                continue
+            }
+            do {
+                try await renew()
+                due = rotation(of: parts.connection.identity)
+                backOff.succeeded()
+            } catch let error as RPCError {
+                try Task.checkCancellation()
+                if let reason = error.refusal { throw NodeRefused(reason: reason) }
+                parts.logger.warning("the node's identity was not renewed", metadata: ["reason": "\(error.message)"])
+                try await parts.sleep(backOff.failed(random: parts.random()))
+            }
+        }
+    }
+
+    /// New key, new certificate, stored before it is used: until its first use the server accepts the old one.
+    func renew() async throws {
+        let key = P256.Signing.PrivateKey()
+        let chain = try await parts.connection.calls.renew(csr: try CSRBuilder.make(privateKey: key))
+        let svid: X509SVID
+        do {
+            svid = try X509SVID(chain: chain, privateKey: key)
+        } catch {
+            throw RPCError(code: .internalError, message: "the renewed certificate cannot be used: \(error)")
+        }
+        guard svid.id == parts.connection.identity.id else {
+            throw RPCError(code: .internalError, message: "the renewed certificate has another ID")
+        }
+        let identity = NodeIdentity(svid: svid, obtainedAt: parts.now())
+        try parts.store.save(identity)
+        try parts.connection.replace(identity)
+        parts.logger.info("node identity renewed", metadata: ["expires": "\(svid.expiresAt)"])
+    }
+
+    private func rotation(of identity: NodeIdentity) -> UnixTime {
+        RotationSchedule.rotation(
+            obtained: identity.obtainedAt, expires: identity.svid.expiresAt, random: parts.random())
+    }
+}

@@ -1,0 +1,237 @@
+import Attestation
+import AuditTrail
+import ControlPlaneAPI
+package import Logging
+import PeerRPC
+package import SPIFFE
+import Synchronization
+import WorkloadAPI
+
+/// The node agent: attests its node, follows the entries that the node may serve, and serves the Workload API.
+package final class NodeAgent: Sendable {
+    private let configuration: NodeAgentConfiguration
+    private let logger: Logger
+    private let now: @Sendable () -> UnixTime
+    private let randomBytes: @Sendable (Int) -> [UInt8]
+    private let sleep: @Sendable (Duration) async throws -> Void
+    private let stop = Signal()
+    private let hasRun = Atomic<Bool>(false)
+
+    /// How often streams look whether their process is still there.
+    private static let processCheck = Duration.seconds(5)
+    /// How long the last delivery of audit records may take.
+    private static let farewell = Duration.seconds(2)
+
+    /// An agent that has not started; clock, randomness and sleeping are handed in.
+    package init(
+        configuration: NodeAgentConfiguration, logger: Logger, now: @escaping @Sendable () -> UnixTime,
+        randomBytes: @escaping @Sendable (Int) -> [UInt8],
+        sleep: @escaping @Sendable (Duration) async throws -> Void
+    ) {
+        self.configuration = configuration
+        self.logger = logger
+        self.now = now
+        self.randomBytes = randomBytes
+        self.sleep = sleep
+    }
+
+    /// Runs until ``shutDown()`` or until the task is cancelled, then drains and returns.
+    ///
+    /// `ready` is called once, when the Workload API accepts calls and entries, bundles and first SVIDs are there. While
+    /// the server is away the agent waits for it.
+    /// - Throws: `NodeAgentError`.
+    package func run(ready: @escaping @Sendable () async -> Void) async throws {
+        guard !hasRun.exchange(true, ordering: .relaxed) else { throw NodeAgentError.alreadyRan }
+        let store = IdentityStore(
+            directory: try AgentDirectory(path: configuration.dataDirectory), trustDomain: configuration.trustDomain)
+        // A wrong socket directory is found before a join token is spent.
+        do throws(SocketError) {
+            try SocketDirectory.prepare(path: configuration.workloadSocketPath, access: .everyone)
+        } catch {
+            throw NodeAgentError.workloadSocket(error.description)
+        }
+        let spool: AuditSpool
+        do throws(SpoolError) {
+            spool = try AuditSpool.open(
+                directory: store.directory.path(of: "spool"), limitBytes: configuration.auditSpoolLimit, now: now,
+                randomBytes: randomBytes)
+        } catch {
+            throw NodeAgentError.auditSpool(error.description)
+        }
+        let audit = AgentAudit(spool: spool, policy: configuration.auditPolicy, logger: logger)
+        let outcome: Result<Void, any Error>
+        do {
+            outcome = .success(try await serve(store, audit, ready))
+        } catch {
+            outcome = error is CancellationError ? .success(()) : .failure(error)
+        }
+        await spool.close()
+        try outcome.get()
+    }
+
+    /// Ends ``run(ready:)`` when calls under way are done.
+    package func shutDown() { stop.fire() }
+
+    private func serve(
+        _ store: IdentityStore, _ audit: AgentAudit, _ ready: @escaping @Sendable () async -> Void
+    ) async throws {
+        let attestation = NodeAttestation(
+            configuration: configuration, store: store, logger: logger, now: now, randomBytes: randomBytes,
+            sleep: sleep)
+        let shared = Shared(
+            cache: AgentCache(
+                bundle: TrustBundle(trustDomain: configuration.trustDomain),
+                x509Limit: configuration.x509CacheLimit, jwtLimit: configuration.jwtCacheLimit),
+            syncSignal: Signal(), signSignal: Signal())
+        let tokens = TokenSource(
+            cache: shared.cache, syncSignal: shared.syncSignal, logger: logger, now: now)
+        let health = HealthService(services: ["SpiffeWorkloadAPI"])
+        let server = workloadServer(shared, tokens, audit, health)
+
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask {
+                do {
+                    try await server.run()
+                } catch let error as SocketError {
+                    throw NodeAgentError.workloadSocket(error.description)
+                }
+            }
+            group.addTask { [self] in
+                try await live(attestation, shared, tokens, audit, health) {
+                    guard await server.waitUntilListening() else { return }
+                    await ready()
+                }
+            }
+            group.addTask { [stop] in
+                _ = try await stop.wait()
+                health.setAll(.notServing)
+                server.beginGracefulShutdown()
+                // The server's own end comes first when its calls are done.
+                try await Task.sleep(for: .seconds(60))
+            }
+            group.addTask { [self] in
+                while true {
+                    try await sleep(Self.processCheck)
+                    shared.cache.remindFollowers()
+                }
+            }
+            group.addTask { [self] in
+                while true {
+                    try await sleep(RefusalLimit.interval)
+                    await audit.endInterval()
+                }
+            }
+            // The first end is the agent's end: the server's after a shutdown, or an error.
+            try await group.next()
+        }
+    }
+
+    /// What stays while identities come and go.
+    private struct Shared: Sendable {
+        let cache: AgentCache
+        let syncSignal: Signal
+        let signSignal: Signal
+    }
+
+    private func workloadServer(
+        _ shared: Shared, _ tokens: TokenSource, _ audit: AgentAudit, _ health: HealthService
+    ) -> PeerServer {
+        let service = WorkloadService(
+            configuration: configuration, cache: shared.cache, tokens: tokens,
+            attestation: WorkloadAttestation(
+                attestor: UnixWorkloadAttestor(
+                    discoverWorkloadPath: configuration.discoverWorkloadPath,
+                    workloadSizeLimit: configuration.workloadSizeLimit, now: now)),
+            audit: audit, signSignal: shared.signSignal, logger: logger, now: now, randomBytes: randomBytes,
+            sleep: sleep)
+        return PeerServer.unixSocket(
+            path: configuration.workloadSocketPath, access: .everyone,
+            limits: .with { $0.grace = .seconds(2) },
+            services: [WorkloadAPIService(service), health],
+            interceptors: [.apply(WorkloadHeaderInterceptor(), to: .all)])
+    }
+
+    /// Lives with one identity after the other.
+    private func live(
+        _ attestation: NodeAttestation, _ shared: Shared, _ tokens: TokenSource, _ audit: AgentAudit,
+        _ health: HealthService, _ ready: @escaping @Sendable () async -> Void
+    ) async throws {
+        var standing = try await attestation.stand()
+        let firstReady = Atomic<Bool>(false)
+        while true {
+            await audit.note(
+                WorkloadEvents.life(.agentStart, id: standing.identity.id, requestID: HexText.encode(randomBytes(16))))
+            do {
+                return try await live(standing, attestation.store, shared, tokens, audit) {
+                    health.setAll(.serving)
+                    if !firstReady.exchange(true, ordering: .relaxed) { await ready() }
+                }
+            } catch let refusal as NodeRefused {
+                let id = standing.identity.id
+                await audit.note(
+                    WorkloadEvents.life(
+                        .agentStop, id: id, requestID: HexText.encode(randomBytes(16)),
+                        reason: refusal.reason.rawValue))
+                if refusal.reason == .banned {
+                    try attestation.store.removeIdentity()
+                    throw NodeAgentError.banned(id)
+                }
+                guard let token = attestation.unusedToken(besides: standing.identity) else {
+                    throw NodeAgentError.identityRefused(id, refusal.reason)
+                }
+                standing = try await attestation.attest(token)
+            }
+        }
+    }
+
+    private func live(
+        _ standing: NodeAttestation.Standing, _ store: IdentityStore, _ shared: Shared, _ tokens: TokenSource,
+        _ audit: AgentAudit, _ ready: @escaping @Sendable () async -> Void
+    ) async throws {
+        let connection = try ServerConnection(
+            endpoint: NodeAPIClient.Endpoint(host: configuration.serverHost, port: configuration.serverPort),
+            identity: standing.identity, trust: standing.trust)
+        let parts = AgentParts(
+            configuration: configuration, cache: shared.cache, connection: connection, trust: standing.trust,
+            store: store, audit: audit, logger: logger, now: now, randomBytes: randomBytes, sleep: sleep,
+            syncSignal: shared.syncSignal, signSignal: shared.signSignal, push: PushState())
+        _ = shared.cache.replace(bundle: standing.bundle, federated: [:])
+        tokens.use(connection)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { await connection.run() }
+            group.addTask {
+                let sync = SyncLoop(parts: parts)
+                try await sync.first()
+                try await SignLoop(parts: parts).pass()
+                shared.cache.setReady()
+                await ready()
+                try await withThrowingTaskGroup(of: Void.self) { loops in
+                    defer { loops.cancelAll() }
+                    loops.addTask { try await sync.run() }
+                    loops.addTask { try await SignLoop(parts: parts).run() }
+                    loops.addTask { try await PushLoop(parts: parts).run() }
+                    loops.addTask { await self.postStatus(connection) }
+                    while try await loops.next() != nil {}
+                }
+            }
+            group.addTask { try await RenewalLoop(parts: parts).run() }
+            group.addTask {
+                try await SpoolShipper(
+                    audit: audit, connection: connection, logger: parts.logger, randomBytes: parts.randomBytes,
+                    sleep: parts.sleep
+                ).run()
+            }
+            try await group.next()
+        }
+    }
+
+    private func postStatus(_ connection: ServerConnection) async {
+        do {
+            try await connection.calls.postStatus(version: configuration.agentVersion)
+        } catch {
+            logger.debug("status not posted", metadata: ["reason": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,33 @@
+/// How long to wait between attempts while the server is away: half as long again each time, up to a cap, with jitter so
+/// that the nodes of a restarted server do not all come at once.
+struct BackOff: Sendable {
+    /// The first wait.
+    let initial: Duration
+    /// The longest wait, before jitter.
+    let cap: Duration
+
+    private var next: Duration
+
+    /// Growth from one wait to the next.
+    static let factor = 1.5
+    /// Part of the wait by which it may be shorter or longer.
+    static let jitter = 0.1
+
+    init(initial: Duration, cap: Duration) {
+        self.initial = initial
+        self.cap = cap
+        next = initial
+    }
+
+    /// The wait after a failure. `random` is in 0..<1.
+    mutating func failed(random: Double) -> Duration {
+        let wait = min(next, cap)
+        next = min(wait * Self.factor, cap)
+        return wait * (1 - Self.jitter + 2 * Self.jitter * random)
+    }
+
+    /// The next failure starts from the beginning.
+    mutating func succeeded() {
+        next = initial
+    }
+}

@@ -1,0 +1,48 @@
+import Attestation
+import NIOPosix
+import PeerRPC
+
+/// Attests the processes at the other end of the socket, away from event loops and the runtime's own threads: it reads
+/// files, and hashing a large executable takes its time.
+struct WorkloadAttestation: Sendable {
+    let attestor: UnixWorkloadAttestor
+
+    /// Pins the caller's process for the time of a call.
+    func pin(_ peer: ConnectionPeer) async throws(WorkloadAttestationError) -> ProcessReference {
+        guard let process = peer.process else { throw .processUnknown }
+        guard let handle = process.handle else { throw .processExited }
+        return try await Self.offLoop { () throws(WorkloadAttestationError) in
+            let reference = try ProcessReference.open(
+                pid: process.pid, uid: process.uid, gid: process.gid, pidfd: handle.pidfd)
+            // The number could belong to another process since the connection was made.
+            guard reference.startTime == handle.startTime else { throw .processReplaced }
+            return reference
+        }
+    }
+
+    /// What the process is now.
+    func attest(_ process: ProcessReference) async throws(WorkloadAttestationError) -> AttestedWorkload {
+        let attestor = attestor
+        return try await Self.offLoop { () throws(WorkloadAttestationError) in try attestor.attest(process) }
+    }
+
+    /// Throws unless it is still the same process with the same rights.
+    func check(_ process: ProcessReference) async throws(WorkloadAttestationError) {
+        try await Self.offLoop { () throws(WorkloadAttestationError) in _ = try process.checkUnchanged() }
+    }
+
+    private static func offLoop<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(WorkloadAttestationError) -> Value
+    ) async throws(WorkloadAttestationError) -> Value {
+        let result: Result<Value, WorkloadAttestationError>
+        do {
+            result = try await NIOThreadPool.singleton.runIfActive {
+                do throws(WorkloadAttestationError) { return .success(try body()) } catch { return .failure(error) }
+            }
+        } catch {
+            // The pool is never stopped; cancellation is the only other way here.
+            throw .processUnknown
+        }
+        return try result.get()
+    }
+}

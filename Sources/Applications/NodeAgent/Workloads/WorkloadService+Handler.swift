@@ -1,0 +1,91 @@
+import Attestation
+import JOSE
+import PeerRPC
+import SPIFFE
+import WorkloadAPI
+
+extension WorkloadService: WorkloadAPIHandler {
+    func x509Contexts(
+        for peer: ConnectionPeer
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadX509Context, any Error> {
+        let recorded = LastRecorded()
+        return try await stream(peer, "FetchX509SVID") { caller, workload, follower in
+            let entries = entries(for: workload)
+            guard !entries.isEmpty else { throw await noIdentity(caller) }
+            let (context, served) = try await x509Context(of: entries, follower: follower)
+            // One record per identity change, not one per rotation.
+            if recorded.isNews(served) {
+                do {
+                    try await record(served, kind: "x509-svid", caller, workload)
+                } catch {
+                    recorded.forget()
+                    throw error
+                }
+            }
+            return context
+        }
+    }
+
+    func x509Bundles(
+        for peer: ConnectionPeer
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadX509Bundles, any Error> {
+        try await stream(peer, "FetchX509Bundles") { caller, workload, _ in
+            let bundles = try await bundles(for: caller, workload)
+            return WorkloadX509Bundles(
+                bundles: Dictionary(
+                    bundles.map { ($0.trustDomain, $0.x509Bundle.derConcatenated) }, uniquingKeysWith: { own, _ in own }
+                ))
+        }
+    }
+
+    func jwtBundles(
+        for peer: ConnectionPeer
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadJWTBundles, any Error> {
+        try await stream(peer, "FetchJWTBundles") { caller, workload, _ in
+            let bundles = try await bundles(for: caller, workload)
+            return WorkloadJWTBundles(
+                bundles: Dictionary(
+                    bundles.map { ($0.trustDomain, $0.jwtJWKS()) }, uniquingKeysWith: { own, _ in own }))
+        }
+    }
+
+    func jwtSVIDs(
+        for peer: ConnectionPeer, audience: [String], id: SPIFFEID?
+    ) async throws(WorkloadAPIError) -> [WorkloadJWTSVID] {
+        let caller = try await attest(peer, "FetchJWTSVID")
+        let entries = entries(for: caller.workload).filter { id == nil || $0.spiffeID == id }
+        guard !entries.isEmpty else { throw await noIdentity(caller) }
+        let tokens = try await tokens.tokens(for: entries, audience: audience)
+        try await record(entries, kind: "jwt-svid", caller, caller.workload, audience: audience)
+        return zip(entries, tokens).map { WorkloadJWTSVID(id: $0.spiffeID, token: $1, hint: $0.hint) }
+    }
+
+    func validateJWTSVID(
+        for peer: ConnectionPeer, token: String, audience: String
+    ) async throws(WorkloadAPIError) -> WorkloadJWTValidation {
+        let caller = try await attest(peer, "ValidateJWTSVID")
+        let entries = entries(for: caller.workload)
+        let bundles = cache.withEntries { cache in
+            cache.federatedBundles(of: entries).merging([cache.bundle.trustDomain: cache.bundle]) { _, own in own }
+        }
+        let verified: VerifiedJWTSVID
+        do throws(JWTSVIDError) {
+            verified = try JWTSVID.verify(
+                token: token, audience: audience, bundles: { bundles[$0]?.jwtAuthorities }, now: now())
+        } catch {
+            throw .invalidArgument("the token is not valid: \(error)")
+        }
+        let isForeign = verified.id.trustDomain != configuration.trustDomain
+        var claims = JSONObject()
+        for (name, value) in verified.claims.members {
+            // What another trust domain says of its workloads means nothing here unless somebody decided so.
+            guard
+                !isForeign || ["sub", "aud", "exp"].contains(name)
+                    || configuration.allowedForeignJWTClaims.contains(name)
+            else { continue }
+            claims[name] = value
+        }
+        claims["aud"] = .array(verified.audience.map { .string($0) })
+        return WorkloadJWTValidation(id: verified.id, claims: claims)
+    }
+}

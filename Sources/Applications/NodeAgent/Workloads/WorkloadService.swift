@@ -1,0 +1,147 @@
+import Attestation
+import AuditTrail
+import GRPCCore
+import JOSE
+import Logging
+import PeerRPC
+import SPIFFE
+import Synchronization
+import WorkloadAPI
+
+/// What the agent answers its workloads. Every call attests its caller; a stream does so again whenever there is news.
+struct WorkloadService: Sendable {
+    let configuration: NodeAgentConfiguration
+    let cache: AgentCache
+    let tokens: TokenSource
+    let attestation: WorkloadAttestation
+    let audit: AgentAudit
+    let signSignal: Signal
+    let logger: Logger
+    let now: @Sendable () -> UnixTime
+    let randomBytes: @Sendable (Int) -> [UInt8]
+    let sleep: @Sendable (Duration) async throws -> Void
+
+    /// How long a workload waits for an SVID that has to be signed first.
+    static let patience = Duration.seconds(10)
+
+    /// One call or stream of one process.
+    struct Caller: Sendable {
+        let method: String
+        let requestID: String
+        let peer: ConnectionPeer
+        let process: ProcessReference
+        let workload: AttestedWorkload
+    }
+
+    // MARK: who calls
+
+    func attest(_ peer: ConnectionPeer, _ method: String) async throws(WorkloadAPIError) -> Caller {
+        guard cache.isReady else { throw .unavailable("the node agent is not ready") }
+        let requestID = HexText.encode(randomBytes(16))
+        do throws(WorkloadAttestationError) {
+            let process = try await attestation.pin(peer)
+            let workload = try await attestation.attest(process)
+            return Caller(method: method, requestID: requestID, peer: peer, process: process, workload: workload)
+        } catch {
+            throw await attestationFailed(peer, method, requestID, error)
+        }
+    }
+
+    func attestationFailed(
+        _ peer: ConnectionPeer, _ method: String, _ requestID: String, _ error: WorkloadAttestationError
+    ) async -> WorkloadAPIError {
+        logger.warning(
+            "workload attestation failed",
+            metadata: ["method": "\(method)", "pid": "\(peer.process?.pid ?? 0)", "reason": "\(error)"])
+        await refuse(peer, method, requestID, "attestation_failed: \(error)", kind: "attestation_failed")
+        return .unavailable("workload attestation failed")
+    }
+
+    func noIdentity(_ caller: Caller) async -> WorkloadAPIError {
+        await refuse(caller.peer, caller.method, caller.requestID, "no_identity", kind: "no_identity")
+        return .permissionDenied("no identity issued")
+    }
+
+    private func refuse(
+        _ peer: ConnectionPeer, _ method: String, _ requestID: String, _ reason: String, kind: String
+    ) async {
+        await audit.refused(
+            WorkloadEvents.refused(peer.process, method: method, reason: reason, requestID: requestID),
+            source: peer.process.map { "uid:\($0.uid)" } ?? "unknown", kind: "\(method) \(kind)")
+    }
+
+    /// Records that identities are handed out; without the record they are not, unless policy says otherwise.
+    func record(
+        _ entries: [AuthorizedEntry], kind: String, _ caller: Caller, _ workload: AttestedWorkload,
+        audience: [String] = []
+    ) async throws(WorkloadAPIError) {
+        let event = WorkloadEvents.handedOut(
+            entries, kind: kind, to: workload, method: caller.method, requestID: caller.requestID,
+            audience: audience, at: now())
+        guard await audit.mayPass(event) else { throw .unavailable("the identity cannot be recorded") }
+    }
+
+    // MARK: what is answered
+
+    /// The entries for a process, the default identity first.
+    func entries(for workload: AttestedWorkload) -> [AuthorizedEntry] {
+        let (kept, dropped) = cache.withEntries { $0.entries(for: workload.selectors) }
+        for entry in dropped {
+            logger.warning(
+                "entry left out: an older one has the same hint", metadata: ["entry": "\(entry.id)"])
+        }
+        return kept
+    }
+
+    /// All identities of a process; what has to be signed first is waited for, what cannot be signed is left out.
+    func x509Context(
+        of entries: [AuthorizedEntry], follower: Follower
+    ) async throws -> (context: WorkloadX509Context, served: [AuthorizedEntry]) {
+        try await awaitSVIDs(of: entries, follower)
+        let time = now()
+        return try cache.withEntries { cache throws(WorkloadAPIError) in
+            let bundle = cache.bundle.x509Bundle.derConcatenated
+            var svids: [WorkloadX509SVID] = []
+            var served: [AuthorizedEntry] = []
+            for entry in entries {
+                guard let svid = cache.svid(of: entry.id, at: time), svid.id == entry.spiffeID else { continue }
+                svids.append(
+                    WorkloadX509SVID(
+                        id: svid.id, chain: svid.chain, privateKey: svid.privateKey, bundle: bundle, hint: entry.hint))
+                served.append(entry)
+            }
+            guard !svids.isEmpty else { throw .unavailable("the identity is not signed yet") }
+            let federated = cache.federatedBundles(of: served)
+            return (
+                WorkloadX509Context(
+                    svids: svids, federatedBundles: federated.mapValues { $0.x509Bundle.derConcatenated }), served
+            )
+        }
+    }
+
+    private func awaitSVIDs(of entries: [AuthorizedEntry], _ follower: Follower) async throws {
+        let time = now()
+        let missing = cache.withEntries { cache in
+            let missing = entries.map(\.id).filter { cache.svid(of: $0, at: time) == nil }
+            cache.demand(missing, at: time)
+            return missing
+        }
+        guard !missing.isEmpty else { return }
+        signSignal.fire()
+        let deadline = time.adding(milliseconds: Int64(Self.patience.components.seconds) * 1000)
+        while cache.withEntries({ cache in missing.contains { cache.isAwaited($0) } }) {
+            let left = deadline.milliseconds(since: now())
+            guard left > 0 else { return }
+            _ = try await follower.signal.wait(upTo: .milliseconds(left), sleep: sleep)
+        }
+        // Whatever woke this wait may have been news for the stream as well.
+        follower.signal.fire(.check)
+    }
+
+    /// The bundles that a process may see: its own trust domain's, and those its identities federate with.
+    func bundles(for caller: Caller, _ workload: AttestedWorkload) async throws(WorkloadAPIError) -> [TrustBundle] {
+        let entries = entries(for: workload)
+        guard !entries.isEmpty || configuration.allowUnauthenticatedVerifiers else { throw await noIdentity(caller) }
+        return cache.withEntries { [$0.bundle] + $0.federatedBundles(of: entries).values }
+    }
+}
