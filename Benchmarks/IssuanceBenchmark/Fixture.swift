@@ -6,6 +6,14 @@ import SPIFFE
 import Synchronization
 import TransparencyLog
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// A trust domain in this process: authorities, log, one entry and some requests.
 struct Fixture: Sendable {
     let log: AuditLog
@@ -25,12 +33,10 @@ struct Fixture: Sendable {
     }
 
     static let randomBytes: RandomBytes = { count in
-        var generator = SystemRandomNumberGenerator()
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count + 7)
-        while bytes.count < count { withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) } }
-        bytes.removeLast(bytes.count - count)
-        return bytes
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            // Up to 256 bytes come in one piece (getrandom(2)).
+            initializedCount = max(0, getrandom(buffer.baseAddress, count, 0))
+        }
     }
 
     /// Runs the body beside a running log.

@@ -32,6 +32,7 @@ enum IssuanceBenchmark {
         // What of it the storage costs: the same without.
         results += try await Fixture.with(MemoryAuditStore()) { fixture in
             try await measureAll(fixture, count: count, only: only, store: "memory")
+                + measureCryptography(fixture, count: count, only: only)
         }
         print(Table.text(results, openSSL: openSSL))
     }
@@ -49,6 +50,7 @@ enum IssuanceBenchmark {
 
     private enum Failure: Error {
         case noTemporaryDirectory
+        case wrongSignature
     }
 
     private static func measureAll(
@@ -71,6 +73,30 @@ enum IssuanceBenchmark {
         try await measure("JWT-SVID, \(store) log") { fixture, _ in
             _ = try await fixture.issuer.issueJWTSVID(
                 for: fixture.caller, entry: fixture.entry, audience: ["spiffe://bench.test/agents/ledger"])
+        }
+        return results
+    }
+
+    /// What the cryptography alone costs in this process: no issuer that checks its work can be cheaper.
+    private static func measureCryptography(
+        _ fixture: Fixture, count: Int, only: String?
+    ) async throws -> [Measurement] {
+        let key = P256.Signing.PrivateKey()
+        let publicKey = key.publicKey
+        let body = [UInt8](repeating: 7, count: 450)
+        let signature = try key.signature(for: body)
+        var results: [Measurement] = []
+        for (name, verifies) in [("verify + sign + verify alone", 2), ("sign + verify alone", 1)] {
+            guard only.map({ name.contains($0) }) ?? true else { continue }
+            results.append(
+                try await Measurement.take(name, count: count) {
+                    try await run(fixture, count) { _, _ in
+                        _ = try key.signature(for: body)
+                        for _ in 0..<verifies {
+                            guard publicKey.isValidSignature(signature, for: body) else { throw Failure.wrongSignature }
+                        }
+                    }
+                })
         }
         return results
     }

@@ -7,7 +7,7 @@ import Synchronization
 /// The certificate authority that signs X.509-SVIDs now.
 ///
 /// The private key is out of reach: the only way to a signature uses up the receipt of a durable intent.
-package struct X509SigningAuthority: Sendable {
+package final class X509SigningAuthority: Sendable {
     /// Subject key identifier in hex.
     package let id: String
     /// The authority's own certificate.
@@ -19,7 +19,7 @@ package struct X509SigningAuthority: Sendable {
     /// Name and key identifier for the certificates below.
     package let issuer: CertificateIssuer
     private let key: P256.Signing.PrivateKey
-    private let counter = SignatureCounter()
+    private let signatures = Atomic<Int>(0)
 
     init(id: String, certificate: ParsedCertificate, key: P256.Signing.PrivateKey) {
         self.id = id
@@ -31,17 +31,17 @@ package struct X509SigningAuthority: Sendable {
     }
 
     /// How many signatures it has made since the process started: never more than the log has intents.
-    package var signatureCount: Int { counter.value }
+    package var signatureCount: Int { signatures.load(ordering: .relaxed) }
 
     /// Signs a certificate; throws only what the cryptographic library throws.
     func sign(_ template: CertificateTemplate, consuming receipt: consuming AuditReceipt) throws -> [UInt8] {
-        counter.add()
+        signatures.wrappingAdd(1, ordering: .relaxed)
         return try template.sign(with: key)
     }
 }
 
 /// The key that signs JWT-SVIDs now; its private half is as far out of reach.
-package struct JWTSigningAuthority: Sendable {
+package final class JWTSigningAuthority: Sendable {
     /// The `kid` of its tokens.
     package let id: String
     /// Nothing signed lives longer.
@@ -49,7 +49,7 @@ package struct JWTSigningAuthority: Sendable {
     /// The public half.
     package var verificationKey: JWSVerificationKey { key.verificationKey }
     private let key: JWSSigningKey
-    private let counter = SignatureCounter()
+    private let signatures = Atomic<Int>(0)
 
     init(id: String, notAfter: UnixTime, key: P256.Signing.PrivateKey) {
         self.id = id
@@ -58,24 +58,13 @@ package struct JWTSigningAuthority: Sendable {
     }
 
     /// How many signatures it has made since the process started: never more than the log has intents.
-    package var signatureCount: Int { counter.value }
+    package var signatureCount: Int { signatures.load(ordering: .relaxed) }
 
     /// Signs a token; throws when the values do not make a JWT-SVID or signing fails.
     func sign(_ token: JWTSVIDContent, consuming receipt: consuming AuditReceipt) throws(JWTSVIDError) -> String {
-        counter.add()
+        signatures.wrappingAdd(1, ordering: .relaxed)
         return try JWTSVID.sign(
             id: token.id, audience: token.audience.values, issuedAt: token.issuedAt, expiresAt: token.expiresAt,
             key: key, issuer: token.issuer, jwtID: token.jwtID)
-    }
-}
-
-/// Shared by the copies of one authority.
-private final class SignatureCounter: Sendable {
-    private let count = Atomic<Int>(0)
-
-    var value: Int { count.load(ordering: .relaxed) }
-
-    func add() {
-        count.wrappingAdd(1, ordering: .relaxed)
     }
 }
