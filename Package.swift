@@ -136,6 +136,7 @@ let benchmarkTargets: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    tests("ControlPlaneTests", ["ControlPlane", "ControlPlaneAPI", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport, crypto]),
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("IssuanceTests", ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),

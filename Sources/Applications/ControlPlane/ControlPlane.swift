@@ -126,7 +126,7 @@ package struct ControlPlane: Sendable {
             host: configuration.bindAddress, port: configuration.nodeAPIPort,
             // SPIRE's server ends connections after three minutes too: agents then see new servers and certificates.
             limits: .with { $0.maximumAge = .seconds(180) },
-            context: { parts.identity.nodeAPIContext }, verifyClient: { authorizer.verify($0) != nil },
+            context: { parts.identity.nodeAPIContext }, verifyClient: { authorizer.verify($0, world.now()) != nil },
             services: nodeServices(parts),
             interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)])
         let admin = PeerServer.unixSocket(
@@ -186,9 +186,9 @@ package struct ControlPlane: Sendable {
         Authorizer(
             trustDomain: configuration.trustDomain, registry: parts.registry, now: world.now,
             randomBytes: world.randomBytes,
-            verify: { chain in
+            verify: { chain, time in
                 try? X509SVIDVerifier.verify(
-                    chain: chain, bundle: { parts.authorities.verificationBundle(of: $0) }, at: world.now())
+                    chain: chain, bundle: { parts.authorities.verificationBundle(of: $0) }, at: time)
             })
     }
 

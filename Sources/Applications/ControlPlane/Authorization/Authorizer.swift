@@ -11,8 +11,9 @@ struct Authorizer: Sendable {
     let registry: Registry
     let now: @Sendable () -> UnixTime
     let randomBytes: @Sendable (Int) -> [UInt8]
-    /// Verifies a client's chain against our own bundle; the handshake did so before, and authorities may have gone since.
-    let verify: @Sendable (_ chain: [[UInt8]]) -> VerifiedX509SVID?
+    /// Verifies a client's chain against our own bundle at a time; the handshake did so before, and authorities may have
+    /// gone since.
+    let verify: @Sendable (_ chain: [[UInt8]], _ time: UnixTime) -> VerifiedX509SVID?
 
     /// - Throws: `RPCError` or `GoogleRPCStatus`, PermissionDenied with SPIRE's reason for a node agent.
     func authorize(_ peer: ConnectionPeer, method: String) async throws -> AuthorizedCaller {
@@ -80,15 +81,22 @@ struct Authorizer: Sendable {
                 audit: AuditEvent.AgentField(
                     authMethod: .none, peer: AuditEvent.PeerField(address: peer.remoteAddress)))
         case .certificate(let chain):
-            guard let svid = verify(chain), let leaf = chain.first else {
-                throw RPCError(code: .unauthenticated, message: "the client certificate does not verify")
-            }
+            guard let leaf = chain.first, let svid = verify(chain, now()) else { throw refusal(of: chain) }
             return Presented(
                 svid: svid,
                 audit: AuditEvent.AgentField(
                     id: svid.id.string, authMethod: .mtls, credentialHash: Hex.encode(SHA256.hash(data: leaf)),
                     peer: AuditEvent.PeerField(address: peer.remoteAddress)))
         }
+    }
+
+    /// A connection may outlive its certificate. A node agent learns that it has expired, which makes it attest again.
+    private func refusal(of chain: [[UInt8]]) -> any Error {
+        let ended = chain.first.flatMap { try? ParsedCertificate(der: $0) }.map(\.notAfter)
+        if let ended, ended < now(), let svid = verify(chain, ended), Self.isNodeID(svid.id) {
+            return PermissionDeniedReason.error(for: .expired)
+        }
+        return RPCError(code: .unauthenticated, message: "the client certificate does not verify")
     }
 
     private func caller(

@@ -218,6 +218,9 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
         guard id.trustDomain == trustDomain else {
             throw RPCError(code: .invalidArgument, message: "`\(id)` is not a member of trust domain `\(trustDomain.name)`")
         }
+        guard id.path.hasPrefix("/spire/agent/") else {
+            throw RPCError(code: .invalidArgument, message: "`\(id)` is not an agent in trust domain `\(trustDomain.name)`")
+        }
         return id
     }
 }

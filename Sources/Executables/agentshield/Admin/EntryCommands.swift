@@ -1,0 +1,119 @@
+import ArgumentParser
+import ControlPlaneAPI
+import GRPCCore
+import JOSE
+
+struct Entry: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Registration entries: which workload gets which identity where.",
+        subcommands: [Create.self, Show.self, Update.self, Delete.self, Count.self])
+}
+
+extension Entry {
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Makes an entry.")
+
+        @OptionGroup var fields: EntryFields
+        @Option(name: .flag("entryID"), help: "ID of the new entry (default: a fresh one).")
+        var entryID: String?
+        @OptionGroup var admin: AdminOptions
+        @OptionGroup var format: OutputOptions
+
+        func run() async throws {
+            var request = Spire_Api_Server_Entry_V1_BatchCreateEntryRequest()
+            request.entries = try fields.data.map(EntryFile.read) ?? [fields.entry(id: entryID ?? "")]
+            let prepared = request
+            let response = try await admin.withControlPlane { client in
+                try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                    .batchCreateEntry(prepared, options: .failingFast)
+            }
+            let failures = response.results.filter { $0.status.code != 0 }
+            format.write(json: response.json) {
+                let made = response.results.filter { $0.status.code == 0 }.map { result in
+                    // An entry made without a parent serves on every node: say so, since nobody asked for it in words.
+                    let everywhere = result.entry.parentID.path == "/agentshield/any-node"
+                    return result.entry.pretty + (everywhere ? "Note: no -parentID, so every node may serve it.\n" : "")
+                }
+                return made.joined(separator: "\n")
+            }
+            if let first = failures.first {
+                throw CommandFailure("\(counted(failures.count, "entry", "entries")) not made: \(first.status.message)")
+            }
+        }
+    }
+
+    struct Update: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Replaces an entry.")
+
+        @OptionGroup var fields: EntryFields
+        @Option(name: .flag("entryID"), help: "ID of the entry.")
+        var entryID: String?
+        @OptionGroup var admin: AdminOptions
+        @OptionGroup var format: OutputOptions
+
+        func run() async throws {
+            var request = Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest()
+            if let file = fields.data {
+                request.entries = try EntryFile.read(file)
+            } else {
+                guard let entryID else { throw CommandFailure("-entryID is needed") }
+                request.entries = [try fields.entry(id: entryID)]
+            }
+            let prepared = request
+            let response = try await admin.withControlPlane { client in
+                try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                    .batchUpdateEntry(prepared, options: .failingFast)
+            }
+            let failures = response.results.filter { $0.status.code != 0 }
+            format.write(json: response.json) {
+                response.results.filter { $0.status.code == 0 }.map(\.entry.pretty).joined(separator: "\n")
+            }
+            if let first = failures.first {
+                throw CommandFailure("\(counted(failures.count, "entry", "entries")) not updated: \(first.status.message)")
+            }
+        }
+    }
+
+    struct Delete: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Deletes an entry.")
+
+        @Option(name: .flag("entryID"), help: "ID of the entry; repeat for more.")
+        var entryIDs: [String] = []
+        @OptionGroup var admin: AdminOptions
+        @OptionGroup var format: OutputOptions
+
+        func run() async throws {
+            guard !entryIDs.isEmpty else { throw CommandFailure("-entryID is needed") }
+            var request = Spire_Api_Server_Entry_V1_BatchDeleteEntryRequest()
+            request.ids = entryIDs
+            let prepared = request
+            let response = try await admin.withControlPlane { client in
+                try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                    .batchDeleteEntry(prepared, options: .failingFast)
+            }
+            format.write(
+                json: [
+                    "results": .array(response.results.map { ["status": $0.status.json, "id": .string($0.id)] })
+                ]
+            ) {
+                response.results.filter { $0.status.code == 0 }.map { "Deleted entry with ID: \($0.id)" }
+                    .joined(separator: "\n")
+            }
+            if let failure = response.results.first(where: { $0.status.code != 0 }) {
+                throw CommandFailure("entry `\(failure.id)` not deleted: \(failure.status.message)")
+            }
+        }
+    }
+}
+
+extension Spire_Api_Server_Entry_V1_BatchCreateEntryResponse {
+    var json: JSONValue {
+        ["results": .array(results.map { ["status": $0.status.json, "entry": $0.entry.json] })]
+    }
+}
+
+extension Spire_Api_Server_Entry_V1_BatchUpdateEntryResponse {
+    var json: JSONValue {
+        ["results": .array(results.map { ["status": $0.status.json, "entry": $0.entry.json] })]
+    }
+}

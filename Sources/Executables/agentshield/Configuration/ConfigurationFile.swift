@@ -1,0 +1,67 @@
+import Yams
+
+/// The settings of one YAML file: sections of scalar values, every key known.
+struct ConfigurationFile {
+    /// Section to key to value as text. A list becomes its items.
+    private(set) var sections: [String: [String: [String]]] = [:]
+
+    /// Largest configuration file that is read.
+    static let maximumBytes = 1 << 20
+
+    static let empty = ConfigurationFile()
+
+    private init() {}
+
+    /// - Throws: `CommandFailure` naming the file and the key.
+    init(path: String) throws {
+        let bytes = try LocalFile.read(path, limit: Self.maximumBytes)
+        let document: Node?
+        do {
+            document = try Yams.compose(yaml: String(decoding: bytes, as: UTF8.self))
+        } catch {
+            throw CommandFailure("`\(path)` is not YAML: \(error)")
+        }
+        guard let document else { return }
+        guard let root = document.mapping else { throw CommandFailure("`\(path)`: expected sections such as `server:`") }
+        for (name, section) in root {
+            let title = name.string ?? ""
+            guard let known = ConfigurationKey.known[title] else {
+                throw CommandFailure(
+                    "`\(path)`: unknown section `\(title)` (known: \(ConfigurationKey.known.keys.sorted().joined(separator: ", ")))")
+            }
+            guard let settings = section.mapping else { throw CommandFailure("`\(path)`: `\(title)` holds no settings") }
+            for (key, value) in settings {
+                let key = key.string ?? ""
+                guard known.contains(key) else { throw CommandFailure("`\(path)`: unknown key `\(title).\(key)`") }
+                if let text = value.scalar?.string {
+                    sections[title, default: [:]][key] = [text]
+                } else if let items = value.sequence {
+                    sections[title, default: [:]][key] = try items.map { item in
+                        guard let text = item.scalar?.string else {
+                            throw CommandFailure("`\(path)`: `\(title).\(key)` holds something that is not a value")
+                        }
+                        return text
+                    }
+                } else {
+                    throw CommandFailure("`\(path)`: `\(title).\(key)` is neither a value nor a list")
+                }
+            }
+        }
+    }
+}
+
+/// Every key that a configuration file may have, by section. The names are SPIRE's where SPIRE has the setting.
+enum ConfigurationKey {
+    static let known: [String: Set<String>] = [
+        "server": [
+            "trust_domain", "data_dir", "bind_address", "bind_port", "https_port", "socket_path", "ca_ttl",
+            "default_x509_svid_ttl", "default_jwt_svid_ttl", "agent_ttl", "jwt_issuer", "require_parent", "dns_names",
+            "log_level", "log_format", "ready_file",
+        ],
+        "agent": [
+            "trust_domain", "data_dir", "server_address", "server_port", "socket_path", "join_token", "join_token_file",
+            "trust_bundle_path", "insecure_bootstrap", "discover_workload_path", "workload_size_limit", "sync_interval",
+            "log_level", "log_format", "ready_file",
+        ],
+    ]
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+import Glibc
+import NodeAgent
+import SPIFFE
+
+/// The flags of the node agent, shared by `agent run` and `validate`.
+struct AgentRunOptions: ParsableArguments {
+    @Option(name: .flag("trustDomain"), help: "The trust domain, such as example.org.")
+    var trustDomain: String?
+    @Option(name: .flag("dataDir"), help: "Directory for the node agent's keys and spool (default data/agent).")
+    var dataDirectory: String?
+    @Option(name: .flag("serverAddress"), help: "Host of the control plane (default 127.0.0.1).")
+    var serverAddress: String?
+    @Option(name: .flag("serverPort"), help: "Port of the control plane's node API (default 8081).")
+    var serverPort: Int?
+    @Option(name: .flag("socketPath"), help: "Workload API socket (default: api.sock in the data directory).")
+    var socketPath: String?
+    @Option(name: .flag("joinToken"), help: "Join token for the first attestation (visible to others in `ps`: prefer -joinTokenFile).")
+    var joinToken: String?
+    @Option(name: .flag("joinTokenFile"), help: "File with the join token.")
+    var joinTokenFile: String?
+    @Option(name: .flag("trustBundle"), help: "File with the trust bundle of the control plane (PEM).")
+    var trustBundle: String?
+    @Flag(name: .flag("insecureBootstrap"), help: "Trust whatever server answers the first time.")
+    var insecureBootstrap = false
+    @Flag(name: .flag("discoverWorkloadPath"), help: "Make unix:path and unix:sha256 selectors.")
+    var discoverWorkloadPath = false
+    @Option(name: .flag("workloadSizeLimit"), help: "Largest executable to hash, in bytes (0: no limit, -1: never hash).")
+    var workloadSizeLimit: Int64?
+    @Option(name: .flag("syncInterval"), help: "How often to ask a control plane that does not push (default 5s).")
+    var syncInterval: String?
+
+    func configuration(_ settings: Settings) throws -> NodeAgentConfiguration {
+        guard let name = try settings.text("trust_domain", flag: trustDomain) else {
+            throw CommandFailure("-trustDomain is needed (or \(settings.name("trust_domain")) in the configuration file)")
+        }
+        let directory = absolute(try settings.text("data_dir", flag: dataDirectory) ?? "data/agent")
+        let domain = try parseTrustDomain(name, settings.name("trust_domain"))
+        var configuration = NodeAgentConfiguration(
+            trustDomain: domain, dataDirectory: directory,
+            serverHost: try settings.text("server_address", flag: serverAddress) ?? "127.0.0.1",
+            serverPort: try settings.port("server_port", flag: serverPort, default: 8081),
+            workloadSocketPath: absolute(try settings.text("socket_path", flag: socketPath) ?? "\(directory)/api.sock"))
+        configuration.joinToken = try token(settings)
+        configuration.agentVersion = AgentShieldVersion.current
+        configuration.discoverWorkloadPath = try settings.flag("discover_workload_path", flag: discoverWorkloadPath)
+        configuration.workloadSizeLimit = try settings.integer("workload_size_limit", flag: workloadSizeLimit) ?? 0
+        if let seconds = try settings.seconds("sync_interval", flag: syncInterval) {
+            configuration.syncInterval = .seconds(seconds)
+        }
+        if try settings.flag("insecure_bootstrap", flag: insecureBootstrap) {
+            configuration.bootstrap = .insecure
+        } else if let file = try settings.text("trust_bundle_path", flag: trustBundle) {
+            let pem = String(decoding: try LocalFile.read(file, limit: 1 << 20), as: UTF8.self)
+            do {
+                configuration.bootstrap = .bundle(try TrustBundle(trustDomain: domain, pem: pem))
+            } catch {
+                throw CommandFailure("\(settings.name("trust_bundle_path")) `\(file)`: \(error)")
+            }
+        }
+        return configuration
+    }
+
+    private func token(_ settings: Settings) throws -> String? {
+        if let token = try settings.text("join_token", flag: joinToken) { return token }
+        guard let file = try settings.text("join_token_file", flag: joinTokenFile) else { return nil }
+        let text = String(decoding: try LocalFile.read(file, limit: 4096), as: UTF8.self)
+        let token = text.filter { !$0.isWhitespace }
+        guard !token.isEmpty else { throw CommandFailure("\(settings.name("join_token_file")) `\(file)` is empty") }
+        return token
+    }
+}

@@ -1,0 +1,36 @@
+import ArgumentParser
+import Foundation
+
+struct Demo: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows it all in half a minute: two agents, mutual TLS, an impostor, rotation, the verified log.",
+        discussion: "Everything happens in a temporary directory and on loopback, and is gone afterwards.")
+
+    @Option(name: .flag("agent"), help: "The example agent (default: demo-agent beside this executable).")
+    var agent: String?
+    @Flag(name: .flag("keep"), help: "Leave the temporary directory.")
+    var keep = false
+
+    func run() async throws {
+        guard let own = ThisProcess.executablePath else { throw CommandFailure("cannot find this executable") }
+        let agent = agent ?? (own as NSString).deletingLastPathComponent + "/demo-agent"
+        guard FileManager.default.isExecutableFile(atPath: agent) else {
+            throw CommandFailure("no example agent at `\(agent)`: build it with `swift build --product demo-agent`")
+        }
+        // Short: a Unix socket's path has at most 107 bytes.
+        let directory = "/tmp/agentshield-demo-\(getpid())"
+        try? FileManager.default.removeItem(atPath: directory)
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        defer { if !keep { try? FileManager.default.removeItem(atPath: directory) } }
+        let story = DemoStory(agentshield: own, agent: agent, directory: directory)
+        do {
+            try await story.tell()
+        } catch {
+            await story.end()
+            throw error
+        }
+        await story.end()
+        if keep { Terminal.print("\nLeft in \(directory)") }
+    }
+}

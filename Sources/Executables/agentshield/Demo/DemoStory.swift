@@ -1,0 +1,171 @@
+import Foundation
+import JOSE
+import Synchronization
+
+/// The demonstration, step by step, with real processes.
+final class DemoStory: Sendable {
+    private let agentshield: String
+    private let agent: String
+    private let directory: String
+    private let started = ContinuousClock.now
+    // Guards what has to be stopped, newest last.
+    private let children = Mutex<[ChildProcess]>([])
+
+    private let domain = "demo.example"
+    private var adminSocket: String { "\(directory)/data/admin.sock" }
+    private var workloadSocket: String { "\(directory)/data/agent/api.sock" }
+    private var weatherID: String { "spiffe://\(domain)/weather" }
+    private var plannerID: String { "spiffe://\(domain)/planner" }
+    private var strangerID: String { "spiffe://\(domain)/stranger" }
+
+    init(agentshield: String, agent: String, directory: String) {
+        self.agentshield = agentshield
+        self.agent = agent
+        self.directory = directory
+    }
+
+    func tell() async throws {
+        try await startTrustDomain()
+        try await giveIdentities()
+        let weather = try await startWeather()
+        try await callAndRotate(weather)
+        try await refuseImpostors(weather)
+        try await verifyLog()
+        say("\nDone in \(elapsed()). Every step above is in the log, and the log proves itself.")
+    }
+
+    /// Stops every process that is still there, newest first.
+    func end() async {
+        for child in children.withLock({ $0 }).reversed() { await child.stop() }
+    }
+
+    // MARK: steps
+
+    private func startTrustDomain() async throws {
+        head("1  A trust domain: control plane and node agent, one command")
+        show("agentshield up -trustDomain \(domain) -dataDir DIR -discoverWorkloadPath")
+        let up = try start(
+            agentshield,
+            [
+                "up", "-trustDomain", domain, "-dataDir", "\(directory)/data", "-serverPort", "0", "-httpsPort", "0",
+                "-readyFile", "\(directory)/ready.json", "-discoverWorkloadPath", "-logLevel", "warning",
+            ])
+        _ = try await waitForFile("\(directory)/ready.json", of: up)
+        say("   serves after \(elapsed())")
+    }
+
+    private func giveIdentities() async throws {
+        head("2  Identities: who runs which program decides, no key is handed out")
+        for (name, id) in [("weather-agent", weatherID), ("planner-agent", plannerID), ("stranger-agent", strangerID)] {
+            try FileManager.default.copyItem(atPath: agent, toPath: "\(directory)/\(name)")
+            show("agentshield entry create -spiffeID \(id) -selector unix:path:…/\(name) -x509SVIDTTL 10")
+            _ = try await admin([
+                "entry", "create", "-spiffeID", id, "-selector", "unix:path:\(directory)/\(name)", "-x509SVIDTTL", "10",
+                "-output", "json",
+            ])
+        }
+        try FileManager.default.copyItem(atPath: agent, toPath: "\(directory)/nobody-agent")
+        say("   (10-second certificates, so that rotation can be watched; an hour is the default)")
+    }
+
+    private func startWeather() async throws -> String {
+        head("3  The weather agent serves over mutual TLS and answers the planner only")
+        let child = try start(
+            "\(directory)/weather-agent",
+            ["serve", "--listen", "127.0.0.1:0", "--allow", plannerID, "--port-file", "\(directory)/weather.port"],
+            environment: workloadEnvironment)
+        let port = try await waitForFile("\(directory)/weather.port", of: child)
+        let url = "https://127.0.0.1:\(port.filter { $0.isNumber })/task"
+        say("   \(weatherID) at \(url)")
+        return url
+    }
+
+    private func callAndRotate(_ url: String) async throws {
+        head("4  The planner calls it every second; both identities rotate under the running call")
+        let planner = try start(
+            "\(directory)/planner-agent",
+            ["call", "--url", url, "--server", weatherID, "--every", "1000ms", "--for", "12s"],
+            environment: workloadEnvironment)
+        for await line in planner.lines { say("   \(line)") }
+        guard await planner.ended() == 0 else { throw CommandFailure("the planner's calls failed") }
+    }
+
+    private func refuseImpostors(_ url: String) async throws {
+        head("5  Impostors: a program with no entry, and one with an identity that is not allowed")
+        for (name, why) in [("nobody-agent", "has no registration entry"), ("stranger-agent", "is \(strangerID)")] {
+            let impostor = try start(
+                "\(directory)/\(name)", ["call", "--url", url, "--server", weatherID, "--every", "500ms", "--for", "1s"],
+                environment: workloadEnvironment)
+            say("   \(name) \(why):")
+            for await line in impostor.lines { say("   \(line)") }
+            guard await impostor.ended() != 0 else { throw CommandFailure("\(name) was not refused") }
+        }
+    }
+
+    private func verifyLog() async throws {
+        head("6  The audit log recorded all of it")
+        say(indented(try await admin(["log", "list", "-count", "12"])))
+        show("agentshield log verify")
+        say(indented(try await admin(["log", "verify"])))
+        show("agentshield log prove 0, then verified offline, with nothing but the log's key")
+        _ = try await admin(["log", "prove", "0", "-write", directory])
+        let checkpoint = try JSONValue(parsing: Array(try await admin(["log", "checkpoint", "-output", "json"]).utf8))
+        guard let key = checkpoint.objectValue?["vkey"]?.stringValue else { throw CommandFailure("the log has no key") }
+        say(
+            indented(
+                try await run([
+                    "log", "verify", "-proof", "\(directory)/0.tlog-proof", "-entry", "\(directory)/0.json", "-vkey", key,
+                ])))
+    }
+
+    // MARK: tools
+
+    private var workloadEnvironment: [String: String] { ["SPIFFE_ENDPOINT_SOCKET": "unix://\(workloadSocket)"] }
+
+    private func start(
+        _ path: String, _ arguments: [String], environment: [String: String] = [:]
+    ) throws -> ChildProcess {
+        let child = try ChildProcess(path, arguments, environment: environment)
+        children.withLock { $0.append(child) }
+        return child
+    }
+
+    private func admin(_ arguments: [String]) async throws -> String {
+        try await run(arguments + ["-socketPath", adminSocket])
+    }
+
+    /// Runs this executable with other arguments; its output, or a failure with its last line.
+    private func run(_ arguments: [String]) async throws -> String {
+        let child = try start(agentshield, arguments)
+        var lines: [String] = []
+        for await line in child.lines { lines.append(line) }
+        guard await child.ended() == 0 else { throw CommandFailure(lines.last ?? "`\(arguments[0])` failed") }
+        return lines.joined(separator: "\n")
+    }
+
+    private func waitForFile(_ path: String, of child: ChildProcess) async throws -> String {
+        for _ in 0..<1500 {
+            if let text = try? String(contentsOfFile: path, encoding: .utf8), !text.isEmpty { return text }
+            guard child.isRunning else {
+                for await line in child.lines { throw CommandFailure(line) }
+                throw CommandFailure("a process ended before it was ready")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw CommandFailure("nothing was ready after 30 seconds")
+    }
+
+    private func head(_ text: String) { say("\n\(text)") }
+    private func show(_ command: String) { say("   $ \(command)") }
+    private func say(_ text: String) { Terminal.print(text) }
+
+    private func indented(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { "   \($0)" }.joined(separator: "\n")
+    }
+
+    private func elapsed() -> String {
+        let time = ContinuousClock.now - started
+        let tenths = time.components.seconds * 10 + time.components.attoseconds / 100_000_000_000_000_000
+        return "\(tenths / 10).\(tenths % 10) s"
+    }
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+import Glibc
+
+/// The entry point: parses, runs, and ends with 0, or with 1 and one line on standard error.
+@main
+enum Main {
+    static func main() async {
+        // A peer that hangs up must not end the process.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try AgentShieldCommand.parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            end(error)
+        }
+    }
+
+    private static func end(_ error: any Error) -> Never {
+        if let failure = error as? CommandFailure {
+            Terminal.printError("agentshield: \(failure.message)")
+            exit(1)
+        }
+        let code = AgentShieldCommand.exitCode(for: error)
+        guard code != .success else {
+            // Help and version are answers, not errors.
+            Terminal.print(AgentShieldCommand.fullMessage(for: error))
+            exit(0)
+        }
+        Terminal.printError("agentshield: \(AgentShieldCommand.message(for: error))")
+        exit(1)
+    }
+}
+
+/// The whole command line.
+struct AgentShieldCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agentshield",
+        abstract: "Cryptographic identities for AI agents, with a log that proves itself.",
+        discussion: """
+            `up` runs everything on one machine. Flags take one dash or two. Administration goes through the admin \
+            socket (-socketPath), workload commands through SPIFFE_ENDPOINT_SOCKET.
+            """,
+        version: "agentshield \(AgentShieldVersion.current)",
+        groupedSubcommands: [
+            CommandGroup(name: "Daemons", subcommands: [Up.self, Server.self, Agent.self]),
+            CommandGroup(
+                name: "Administration",
+                subcommands: [Entry.self, Token.self, Bundle.self, X509.self, JWT.self, HealthCheck.self]),
+            CommandGroup(name: "Workloads", subcommands: [API.self, Env.self]),
+            CommandGroup(name: "Audit log", subcommands: [Log.self]),
+            CommandGroup(name: "More", subcommands: [Validate.self, Demo.self]),
+        ])
+}

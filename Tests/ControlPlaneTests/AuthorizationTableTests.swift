@@ -1,0 +1,150 @@
+import ControlPlane
+import ControlPlaneAPI
+import Foundation
+import GRPCCore
+import GRPCNIOTransportHTTP2Posix
+import PeerRPC
+import Testing
+
+/// Every RPC over the wire, by a caller of every class, against a table written here and not taken from the code.
+@Suite("Who may call what")
+struct AuthorizationTableTests {
+    enum Caller: String, CaseIterable, Sendable {
+        case anonymous, workload, bannedAgent, liveAgent, admin, downstream, localSocket
+    }
+
+    static let administration: Set<Caller> = [.admin, .localSocket]
+    static let everyone = Set(Caller.allCases)
+
+    static let table: [String: Set<Caller>] = [
+        "spire.api.server.agent.v1.Agent/CountAgents": administration,
+        "spire.api.server.agent.v1.Agent/ListAgents": administration,
+        "spire.api.server.agent.v1.Agent/GetAgent": administration,
+        "spire.api.server.agent.v1.Agent/DeleteAgent": administration,
+        "spire.api.server.agent.v1.Agent/BanAgent": administration,
+        "spire.api.server.agent.v1.Agent/CreateJoinToken": administration,
+        "spire.api.server.agent.v1.Agent/AttestAgent": everyone,
+        "spire.api.server.agent.v1.Agent/RenewAgent": [.liveAgent],
+        "spire.api.server.agent.v1.Agent/PostStatus": [.liveAgent],
+        "spire.api.server.entry.v1.Entry/CountEntries": administration,
+        "spire.api.server.entry.v1.Entry/ListEntries": administration,
+        "spire.api.server.entry.v1.Entry/GetEntry": administration,
+        "spire.api.server.entry.v1.Entry/BatchCreateEntry": administration,
+        "spire.api.server.entry.v1.Entry/BatchUpdateEntry": administration,
+        "spire.api.server.entry.v1.Entry/BatchDeleteEntry": administration,
+        "spire.api.server.entry.v1.Entry/GetAuthorizedEntries": [.liveAgent],
+        "spire.api.server.entry.v1.Entry/SyncAuthorizedEntries": [.liveAgent],
+        "spire.api.server.svid.v1.SVID/MintX509SVID": administration,
+        "spire.api.server.svid.v1.SVID/MintJWTSVID": administration,
+        "spire.api.server.svid.v1.SVID/MintWITSVID": administration,
+        "spire.api.server.svid.v1.SVID/BatchNewX509SVID": [.liveAgent],
+        "spire.api.server.svid.v1.SVID/NewJWTSVID": [.liveAgent],
+        "spire.api.server.svid.v1.SVID/BatchNewWITSVID": [.liveAgent],
+        "spire.api.server.svid.v1.SVID/NewDownstreamX509CA": [.downstream],
+        "spire.api.server.bundle.v1.Bundle/GetBundle": everyone,
+        "spire.api.server.bundle.v1.Bundle/CountBundles": administration,
+        "spire.api.server.bundle.v1.Bundle/AppendBundle": administration,
+        "spire.api.server.bundle.v1.Bundle/PublishJWTAuthority": [.downstream],
+        "spire.api.server.bundle.v1.Bundle/PublishWITAuthority": [.downstream],
+        "spire.api.server.bundle.v1.Bundle/ListFederatedBundles": administration,
+        "spire.api.server.bundle.v1.Bundle/GetFederatedBundle": [.admin, .localSocket, .liveAgent],
+        "spire.api.server.bundle.v1.Bundle/BatchCreateFederatedBundle": administration,
+        "spire.api.server.bundle.v1.Bundle/BatchUpdateFederatedBundle": administration,
+        "spire.api.server.bundle.v1.Bundle/BatchSetFederatedBundle": administration,
+        "spire.api.server.bundle.v1.Bundle/BatchDeleteFederatedBundle": administration,
+        "agentshield.node.v1.Push/Watch": [.liveAgent],
+        "agentshield.node.v1.AuditSpool/Ship": [.liveAgent],
+        "agentshield.admin.v1.Log/GetInfo": administration,
+        "agentshield.admin.v1.Log/GetCheckpoint": administration,
+        "agentshield.admin.v1.Log/ListEntries": administration,
+        "agentshield.admin.v1.Log/GetTile": administration,
+        "agentshield.admin.v1.Log/Prove": administration,
+        "agentshield.admin.v1.Server/GetInfo": administration,
+        "grpc.health.v1.Health/Check": [.localSocket],
+        "grpc.health.v1.Health/List": [.localSocket],
+        "grpc.health.v1.Health/Watch": [.localSocket],
+    ]
+
+    /// Served on one listener only; on the other they are unknown, which is a refusal too.
+    static let onlyOnTheNodeAPI: Set<String> = ["agentshield.node.v1.Push/Watch", "agentshield.node.v1.AuditSpool/Ship"]
+    static let onlyOnTheSocket: Set<String> = [
+        "agentshield.admin.v1.Server/GetInfo", "grpc.health.v1.Health/Check", "grpc.health.v1.Health/List",
+        "grpc.health.v1.Health/Watch",
+    ]
+
+    @Test("the table in the code has exactly these methods")
+    func sameMethods() {
+        #expect(Set(AuthorizationTable.rows.keys) == Set(Self.table.keys))
+    }
+
+    @Test("every RPC answers every class of caller as the table says", .timeLimit(.minutes(3)))
+    func overTheWire() async throws {
+        let answers = try await RunningControlPlane.with { plane in
+            let live = try await plane.attest()
+            let banned = try await plane.attest()
+            let workload = try await plane.mint("/workload")
+            let admin = try await plane.mint("/admin", admin: true)
+            let downstream = try await plane.mint("/downstream", downstream: true)
+            try await plane.withAdmin { client in
+                _ = try await client.agents.banAgent(.with { $0.id = banned.id.message })
+            }
+            var answers: [Caller: [String: RPCError.Code?]] = [:]
+            let identities: [(Caller, NodeAPIClient.Identity?)] = [
+                (.anonymous, nil), (.workload, workload), (.bannedAgent, banned.identity), (.liveAgent, live.identity),
+                (.admin, admin), (.downstream, downstream),
+            ]
+            for (caller, identity) in identities {
+                answers[caller] = try await plane.withNodeAPI(identity) { api in try await Self.callAll(api.client) }
+            }
+            answers[.localSocket] = try await plane.withAdmin { client in try await Self.callAll(client.client) }
+            return answers
+        }
+        for (method, allowed) in Self.table {
+            for caller in Caller.allCases {
+                let code = try #require(answers[caller]?[method])
+                let elsewhere = caller == .localSocket ? Self.onlyOnTheNodeAPI : Self.onlyOnTheSocket
+                if elsewhere.contains(method) {
+                    #expect(code == .unimplemented, "\(caller) \(method)")
+                } else if allowed.contains(caller) {
+                    #expect(code != .permissionDenied && code != .unauthenticated, "\(caller) \(method)")
+                } else {
+                    #expect(code == .permissionDenied, "\(caller) \(method)")
+                }
+            }
+        }
+    }
+
+    /// Calls every method with an empty message; nil stands for an answer.
+    private static func callAll(
+        _ client: GRPCClient<HTTP2ClientTransport.Posix>
+    ) async throws -> [String: RPCError.Code?] {
+        var answers: [String: RPCError.Code?] = [:]
+        for method in table.keys {
+            let parts = method.split(separator: "/")
+            var options = CallOptions.defaults
+            options.timeout = .seconds(10)
+            let code: RPCError.Code? = try await client.bidirectionalStreaming(
+                request: StreamingClientRequest<[UInt8]>(producer: { try await $0.write([]) }),
+                descriptor: MethodDescriptor(
+                    service: ServiceDescriptor(fullyQualifiedService: String(parts[0])), method: String(parts[1])),
+                serializer: Bytes(), deserializer: Bytes(), options: options
+            ) { response in
+                do {
+                    for try await _ in response.messages { break }
+                    return nil
+                } catch let error as RPCError {
+                    return error.code
+                }
+            }
+            answers[method] = .some(code)
+        }
+        return answers
+    }
+
+    private struct Bytes: MessageSerializer, MessageDeserializer {
+        func serialize<Output: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Output { Output(message) }
+        func deserialize<Input: GRPCContiguousBytes>(_ bytes: Input) throws -> [UInt8] {
+            bytes.withUnsafeBytes { Array($0) }
+        }
+    }
+}
