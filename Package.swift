@@ -143,6 +143,8 @@ let testTargets: [Target] = [
     tests("SPIFFETests", ["SPIFFE", "JOSE", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
     tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
+    tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
+    tests("ControlPlaneAPITests", ["ControlPlaneAPI", "SPIFFE", grpcCore, grpcProtobuf, protobuf, x509, asn1, crypto]),
 ]
 
 // The fuzzers stand in the package so that they see `package` declarations, and only when asked for: libFuzzer brings

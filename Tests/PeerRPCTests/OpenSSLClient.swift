@@ -58,6 +58,5 @@ final class OpenSSLClient {
     func stop() {
         guard process.isRunning else { return }
         kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
     }
 }

@@ -10,6 +10,10 @@ struct BytesCoder: MessageSerializer, MessageDeserializer {
     }
 }
 
+struct WeakHandle: Sendable {
+    weak let handle: ProcessHandle?
+}
+
 /// Answers with what it knows about its caller.
 final class PeerService: RegistrableRPCService {
     static let whoAmI = MethodDescriptor(fullyQualifiedService: "test.Peer", method: "WhoAmI", type: .unary)
@@ -18,6 +22,8 @@ final class PeerService: RegistrableRPCService {
 
     /// What the last caller was.
     let lastPeer = Mutex<ConnectionPeer?>(nil)
+    /// The processes of all callers, not kept alive.
+    let handles = Mutex<[WeakHandle]>([])
     /// Streams that began and ended.
     let begun = Mutex(0)
     let ended = Mutex(0)
@@ -30,6 +36,7 @@ final class PeerService: RegistrableRPCService {
             for try await message in request.messages { length += message.count }
             let peer = ConnectionPeer.current
             lastPeer.withLock { $0 = peer }
+            if let handle = peer?.process?.handle { handles.withLock { $0.append(WeakHandle(handle: handle)) } }
             let same = context.connectionPeer?.remoteAddress == peer?.remoteAddress
             let answer = "\(Self.text(peer)) length=\(length) same=\(same)"
             return StreamingServerResponse { writer in

@@ -70,7 +70,7 @@ package final class ProcessHandle: Sendable {
         return poll(&entry, 1, 0) == 0
     }
 
-    /// Reads field 22 of `stat`; the command name before it may hold any byte, parentheses too.
+    /// Reads field 22 of `stat`; `nil` for a process that has ended, waited for or not. The command name before it may hold any byte, parentheses too.
     private static func startTime(in directory: Int32) -> UInt64? {
         let descriptor = openat(directory, "stat", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -80,7 +80,9 @@ package final class ProcessHandle: Sendable {
         guard count > 0, let nameEnd = buffer.prefix(count).lastIndex(of: UInt8(ascii: ")")) else { return nil }
         // The first field after the name is number 3.
         let fields = buffer.prefix(count).suffix(from: nameEnd + 1).split(separator: UInt8(ascii: " "))
-        guard fields.count > 19 else { return nil }
+        guard fields.count > 19, fields.first != [UInt8(ascii: "Z")], fields.first != [UInt8(ascii: "X")] else {
+            return nil
+        }
         return UInt64(String(decoding: fields[19], as: UTF8.self))
     }
 }

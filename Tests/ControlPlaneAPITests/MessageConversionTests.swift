@@ -1,0 +1,110 @@
+import ControlPlaneAPI
+import Crypto
+import Foundation
+import GRPCCore
+import GRPCProtobuf
+import SPIFFE
+import SwiftASN1
+import SwiftProtobuf
+import Testing
+import X509
+
+struct MessageConversionTests {
+    private static func authority() throws -> [UInt8] {
+        let key = P256.Signing.PrivateKey()
+        let name = try DistinguishedName { CommonName("root") }
+        let certificate = try X509.Certificate(
+            version: .v3, serialNumber: .init(bytes: [1, 2, 3]), publicKey: .init(key.publicKey),
+            notValidBefore: Date() - 60,
+            notValidAfter: Date() + 3600, issuer: name, subject: name, signatureAlgorithm: .ecdsaWithSHA256,
+            extensions: try .init { Critical(BasicConstraints.isCertificateAuthority(maxPathLength: nil)) },
+            issuerPrivateKey: .init(key))
+        var serializer = DER.Serializer()
+        try serializer.serialize(certificate)
+        return serializer.serializedBytes
+    }
+
+    private static func bundle() throws -> Spire_Api_Types_Bundle {
+        let root = try authority()
+        return .with { bundle in
+            bundle.trustDomain = "example.org"
+            bundle.x509Authorities = [
+                .with {
+                    $0.asn1 = Data(root); $0.tainted = true
+                }
+            ]
+            bundle.jwtAuthorities = [
+                .with {
+                    $0.keyID = "one"
+                    $0.publicKey = P256.Signing.PrivateKey().publicKey.derRepresentation
+                    $0.expiresAt = 1_800_000_000
+                }
+            ]
+            bundle.refreshHint = 300
+            bundle.sequenceNumber = 7
+        }
+    }
+
+    @Test func `a bundle survives both ways`() throws {
+        let message = try Self.bundle()
+        let bundle = try TrustBundle(message)
+        #expect(bundle.trustDomain.name == "example.org")
+        #expect(bundle.x509Authorities.first?.isTainted == true)
+        #expect(bundle.jwtAuthorities.first?.expiresAt == UnixTime(seconds: 1_800_000_000))
+        #expect(bundle.refreshHint == 300)
+        #expect(Spire_Api_Types_Bundle(bundle) == message)
+    }
+
+    @Test func `WIT keys are passed over`() throws {
+        var message = try Self.bundle()
+        message.witAuthorities = [.with { $0.keyID = "wit" }]
+        #expect(try TrustBundle(message).jwtAuthorities.map(\.keyID) == ["one"])
+    }
+
+    @Test func `a bundle that breaks a rule is refused by it`() throws {
+        let good = try Self.bundle()
+        func expect(_ error: BundleMessageError, _ change: (inout Spire_Api_Types_Bundle) -> Void) {
+            var message = good
+            change(&message)
+            #expect(throws: error) { try TrustBundle(message) }
+        }
+        expect(.trustDomain(.missingTrustDomain)) { $0.trustDomain = "" }
+        expect(.bundle(.badNumber("refresh_hint"))) { $0.refreshHint = -1 }
+        expect(.bundle(.duplicateKeyID("one"))) { $0.jwtAuthorities.append($0.jwtAuthorities[0]) }
+        expect(.bundle(.badKeyID)) { $0.jwtAuthorities[0].keyID = "" }
+        expect(.bundle(.tooManyKeys)) {
+            $0.jwtAuthorities = Array(repeating: $0.jwtAuthorities[0], count: TrustBundle.maximumKeys + 1)
+        }
+        var message = good
+        message.x509Authorities[0].asn1 = Data([0x30, 0])
+        #expect(throws: BundleMessageError.self) { try TrustBundle(message) }
+        message = good
+        message.jwtAuthorities[0].publicKey = Data()
+        #expect(throws: BundleMessageError.self) { try TrustBundle(message) }
+    }
+
+    @Test(arguments: ["spiffe://example.org", "spiffe://example.org/a/b"])
+    func `an ID survives both ways`(_ text: String) throws {
+        let id = try SPIFFEID(text)
+        #expect(try SPIFFEID(id.message) == id)
+    }
+
+    @Test func `an ID that breaks a rule is refused by it`() {
+        #expect(throws: SPIFFEIDError.missingTrustDomain) { try SPIFFEID(Spire_Api_Types_SPIFFEID()) }
+        #expect(throws: SPIFFEIDError.pathWithoutLeadingSlash) {
+            try SPIFFEID(
+                .with {
+                    $0.trustDomain = "example.org"; $0.path = "a"
+                })
+        }
+    }
+
+    @Test func `a refusal tells a node agent its reason`() throws {
+        var details = Spire_Api_Types_PermissionDeniedDetails()
+        details.reason = .agentBanned
+        let status = GoogleRPCStatus(
+            code: .permissionDenied, message: "no", details: [.any(try Google_Protobuf_Any(message: details))])
+        #expect(RPCError(status).permissionDeniedReason == .agentBanned)
+        #expect(RPCError(code: .permissionDenied, message: "no").permissionDeniedReason == nil)
+    }
+}

@@ -1,0 +1,44 @@
+import Foundation
+import Testing
+
+@testable import PeerRPC
+
+struct ProcessHandleTests {
+    @Test func `a handle closes its descriptors with its last reference`() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sleep")
+        process.arguments = ["600"]
+        try process.run()
+        defer { kill(process.processIdentifier, SIGKILL) }
+        // Nobody else in this process has a descriptor of that directory.
+        let path = "/proc/\(process.processIdentifier)"
+        var handle = ProcessHandle.open(pid: process.processIdentifier, pidfd: nil)
+        let directory = try #require(handle?.directory)
+        #expect(target(of: directory) == path)
+        handle = nil
+        #expect(target(of: directory) != path)
+    }
+
+    @Test func `the process is what it was, until it ends`() async throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sleep")
+        process.arguments = ["600"]
+        try process.run()
+        let handle = try #require(ProcessHandle.open(pid: process.processIdentifier, pidfd: nil))
+        #expect(handle.isRunning)
+        kill(process.processIdentifier, SIGKILL)
+        #expect(await eventually { !process.isRunning })
+        #expect(!handle.isRunning)
+        let descriptor = openat(handle.directory, "status", O_RDONLY)
+        #expect(descriptor == -1)
+        #expect(ProcessHandle.open(pid: process.processIdentifier, pidfd: nil) == nil)
+    }
+
+    @Test(arguments: [0, -1, Int32.max]) func `a process that is not there has no handle`(_ pid: Int32) {
+        #expect(ProcessHandle.open(pid: pid, pidfd: nil) == nil)
+    }
+
+    private func target(of descriptor: Int32) -> String? {
+        try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)")
+    }
+}
