@@ -54,14 +54,14 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 let standards: [Target] = [
     library("Standards", "JOSE", [crypto, cryptoExtras]),
     library("Standards", "TransparencyLog", [crypto]),
-    library("Standards", "SPIFFE", ["JOSE", crypto, asn1, x509]),
+    library("Standards", "SPIFFE", ["JOSE", crypto]),
 ]
 
 let domain: [Target] = [
-    library("Domain", "Attestation", ["SPIFFE", "JOSE", crypto]),
+    library("Domain", "Attestation", ["SPIFFE", crypto]),
     library("Domain", "AuditTrail", ["TransparencyLog", "SPIFFE", "JOSE", crypto]),
-    library("Domain", "Registry", ["SPIFFE", "Attestation", "AuditTrail", "JOSE", crypto]),
-    library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Attestation", crypto]),
+    library("Domain", "Registry", ["SPIFFE", "Attestation", "AuditTrail", crypto]),
+    library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", crypto]),
 ]
 
 let adapters: [Target] = [
@@ -73,20 +73,13 @@ let adapters: [Target] = [
     library(
         "Adapters", "PeerRPC",
         [
-            "SPIFFE", "PeerTLS", nioCore, nioPosix, nioSSL, nioHTTP2, nioHPACK, grpcCore, grpcTransport,
-            grpcProtobuf, protobuf, crypto,
+            nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, grpcCore, grpcTransport, grpcProtobuf, protobuf,
         ]),
     library(
-        "Adapters", "WorkloadAPI",
-        ["SPIFFE", "JOSE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, grpcTransport, crypto]),
+        "Adapters", "WorkloadAPI", ["SPIFFE", "JOSE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, grpcTransport]),
     library(
-        "Adapters", "ControlPlaneAPI",
-        [
-            "SPIFFE", "JOSE", "Attestation", "PeerTLS", grpcCore, grpcProtobuf, protobuf, grpcTransport, nioSSL,
-            crypto,
-        ]),
-    library(
-        "Adapters", "CredentialClient", ["SPIFFE", "JOSE", "PeerTLS", "WorkloadAPI", logging, lifecycle, crypto]),
+        "Adapters", "ControlPlaneAPI", ["SPIFFE", grpcCore, grpcProtobuf, protobuf, grpcTransport, nioSSL]),
+    library("Adapters", "CredentialClient", ["SPIFFE", "PeerTLS", "WorkloadAPI", logging, lifecycle]),
     library("Adapters", "Observability", ["SPIFFE", logging]),
 ]
 
@@ -94,15 +87,15 @@ let applications: [Target] = [
     library(
         "Applications", "ControlPlane",
         [
-            "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance",
-            "SQLiteStorage", "PeerTLS", "PeerRPC", "PeerHTTP", "ControlPlaneAPI", logging, grpcCore, grpcProtobuf, protobuf,
-            hummingbird, nioCore, nioSSL, crypto,
+            "SPIFFE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance", "SQLiteStorage",
+            "PeerTLS", "PeerRPC", "PeerHTTP", "ControlPlaneAPI", logging, grpcCore, grpcProtobuf, protobuf, hummingbird,
+            nioCore, nioSSL, crypto,
         ]),
     library(
         "Applications", "NodeAgent",
         [
-            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "PeerTLS", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI",
-            logging, lifecycle, grpcCore, grpcProtobuf, protobuf, grpcTransport, nioCore, nioPosix, nioSSL, crypto,
+            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI", logging, grpcCore,
+            protobuf, nioPosix, crypto,
         ]),
     library(
         "Applications", "AgentShield",
@@ -112,7 +105,7 @@ let applications: [Target] = [
         ]),
     library(
         "Applications", "AgentShieldTesting",
-        ["SPIFFE", "JOSE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "SQLiteStorage", crypto]),
+        ["SPIFFE", "AuditTrail", "TransparencyLog", "Registry", "Issuance", crypto]),
 ]
 
 let executables: [Target] = [
@@ -130,13 +123,14 @@ let benchmarkTargets: [Target] = [
     .executableTarget(
         name: "IssuanceBenchmark",
         dependencies: [
-            "SPIFFE", "JOSE", "TransparencyLog", "AuditTrail", "Registry", "Issuance", "SQLiteStorage", crypto,
+            "SPIFFE", "TransparencyLog", "AuditTrail", "Registry", "Issuance", "SQLiteStorage", crypto,
         ],
         path: "Benchmarks/IssuanceBenchmark", swiftSettings: houseSettings)
 ]
 
 let testTargets: [Target] = [
     tests("ControlPlaneTests", ["ControlPlane", "ControlPlaneAPI", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport, crypto]),
+    tests("NodeAgentTests", ["NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "PeerRPC", "SPIFFE", "Attestation", "AuditTrail", "JOSE", logging, grpcCore, grpcTransport, crypto]),
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("IssuanceTests", ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
@@ -144,7 +138,7 @@ let testTargets: [Target] = [
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
     tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
     tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
-    tests("ControlPlaneAPITests", ["ControlPlaneAPI", "SPIFFE", grpcCore, grpcProtobuf, protobuf, x509, asn1, crypto]),
+    tests("ControlPlaneAPITests", ["ControlPlaneAPI", "PeerRPC", "SPIFFE", grpcCore, grpcProtobuf, protobuf, x509, asn1, crypto]),
 ]
 
 // The fuzzers stand in the package so that they see `package` declarations, and only when asked for: libFuzzer brings

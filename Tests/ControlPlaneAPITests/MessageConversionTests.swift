@@ -4,28 +4,12 @@ import Foundation
 import GRPCCore
 import GRPCProtobuf
 import SPIFFE
-import SwiftASN1
 import SwiftProtobuf
 import Testing
-import X509
 
 struct MessageConversionTests {
-    private static func authority() throws -> [UInt8] {
-        let key = P256.Signing.PrivateKey()
-        let name = try DistinguishedName { CommonName("root") }
-        let certificate = try X509.Certificate(
-            version: .v3, serialNumber: .init(bytes: [1, 2, 3]), publicKey: .init(key.publicKey),
-            notValidBefore: Date() - 60,
-            notValidAfter: Date() + 3600, issuer: name, subject: name, signatureAlgorithm: .ecdsaWithSHA256,
-            extensions: try .init { Critical(BasicConstraints.isCertificateAuthority(maxPathLength: nil)) },
-            issuerPrivateKey: .init(key))
-        var serializer = DER.Serializer()
-        try serializer.serialize(certificate)
-        return serializer.serializedBytes
-    }
-
     private static func bundle() throws -> Spire_Api_Types_Bundle {
-        let root = try authority()
+        let root = try TestIdentity("root").certificate
         return .with { bundle in
             bundle.trustDomain = "example.org"
             bundle.x509Authorities = [

@@ -147,6 +147,20 @@ import Testing
         }
     }
 
+    @Test func `one user cannot take all connections`() async throws {
+        let server = server(limits: .with { $0.maximumConnectionsPerSource = 1 })
+        try await withServer(server) {
+            let first = try connect(to: path)
+            #expect(await eventually { server.connectionCount == 1 })
+            let second = try connect(to: path)
+            #expect(await eventually { isAtEnd(second) })
+            #expect(!isAtEnd(first))
+            for descriptor in [first, second] { close(descriptor) }
+            #expect(await eventually { server.connectionCount == 0 })
+            _ = try await withUnixClient(path) { try await $0.ask() }
+        }
+    }
+
     @Test func `connections that come and go leave no descriptor behind`() async throws {
         let service = PeerService()
         let server = server(service)

@@ -7,18 +7,20 @@ import Synchronization
 final class PeerRegistry: Sendable {
     /// Name of the header, different in every process.
     let headerName = "x-peer-\(PeerRegistry.randomHex())"
-    /// Most connections at once; further ones are closed at once.
-    let maximumConnections: Int
+    private let maximumConnections: Int
+    private let maximumConnectionsPerSource: Int
 
     private struct State {
         var peers: [String: ConnectionPeer] = [:]
         var connections = 0
+        var connectionsBySource: [String: Int] = [:]
     }
 
     private let state = Mutex(State())
 
-    init(maximumConnections: Int) {
+    init(maximumConnections: Int, maximumConnectionsPerSource: Int) {
         self.maximumConnections = maximumConnections
+        self.maximumConnectionsPerSource = maximumConnectionsPerSource
     }
 
     /// Counts a connection in; `false` when there are too many. Pair with ``leave()``.
@@ -33,6 +35,25 @@ final class PeerRegistry: Sendable {
     /// Counts a connection out.
     func leave() {
         state.withLock { $0.connections -= 1 }
+    }
+
+    /// Counts a connection of one source (a user, an address) in; `false` when that one has too many. Pair with
+    /// ``leave(source:)``.
+    func enter(source: String) -> Bool {
+        state.withLock { state in
+            let count = state.connectionsBySource[source] ?? 0
+            guard count < maximumConnectionsPerSource else { return false }
+            state.connectionsBySource[source] = count + 1
+            return true
+        }
+    }
+
+    /// Counts a connection of one source out.
+    func leave(source: String) {
+        state.withLock { state in
+            let count = (state.connectionsBySource[source] ?? 1) - 1
+            state.connectionsBySource[source] = count > 0 ? count : nil
+        }
     }
 
     /// Connections that are open now.

@@ -46,6 +46,7 @@ struct PeerListener: HTTP2ServerTransport.ListenerFactory {
                 admitting(channel) {
                     PeerCredentials.peer(of: channel)
                         .flatMapThrowing { peer in
+                            try join("uid \(peer.process?.uid ?? .max)", channel)
                             let handler = PeerConnectionHandler(source: .known(peer), registry: registry)
                             try channel.pipeline.syncOperations.addHandler(handler)
                         }
@@ -60,7 +61,10 @@ struct PeerListener: HTTP2ServerTransport.ListenerFactory {
                 .bind(host: host, port: port) { channel in
                     admitting(channel) {
                         channel.eventLoop
-                            .makeCompletedFuture { try addTLS(channel, context: context(), verify: verify) }
+                            .makeCompletedFuture {
+                                try join(channel.remoteAddress?.ipAddress ?? "unknown", channel)
+                                try addTLS(channel, context: context(), verify: verify)
+                            }
                             .flatMap {
                                 connectionConfigurator.configure(channel: channel, tls: .configured(requireALPN: true))
                             }
@@ -94,6 +98,12 @@ struct PeerListener: HTTP2ServerTransport.ListenerFactory {
         let value = setUp()
         value.whenFailure { _ in channel.close(promise: nil) }
         return value
+    }
+
+    /// Counts a connection for its source until it closes.
+    private func join(_ source: String, _ channel: any Channel) throws(PeerServerError) {
+        guard registry.enter(source: source) else { throw .tooManyConnections }
+        channel.closeFuture.whenComplete { [registry] _ in registry.leave(source: source) }
     }
 
     private func addTLS(

@@ -32,7 +32,9 @@ package final class PeerServer: Sendable {
         self.place = place
         self.limits = limits
         self.services = services
-        registry = PeerRegistry(maximumConnections: limits.maximumConnections)
+        registry = PeerRegistry(
+            maximumConnections: limits.maximumConnections,
+            maximumConnectionsPerSource: limits.maximumConnectionsPerSource)
         self.interceptors = [.apply(PeerInterceptor(registry: registry), to: .all)] + interceptors
     }
 
@@ -69,6 +71,7 @@ package final class PeerServer: Sendable {
     package func run() async throws {
         guard signals.start() else { throw PeerServerError.alreadyRan }
         defer { signals.stop() }
+        DescriptorLimit.raise()
         switch place {
         case .unixSocket(let path, let access):
             let socket = try UnixSocket.bind(path: path, access: access)

@@ -1,7 +1,9 @@
 /// What one server grants its peers.
 package struct PeerServerLimits: Sendable {
     /// Most connections at once; further ones are closed at once.
-    package var maximumConnections = 1024
+    package var maximumConnections = 2048
+    /// Most connections at once of one user (Unix socket) or one address (TLS), so that nobody can take all of them.
+    package var maximumConnectionsPerSource = 512
     /// Most calls at once on one connection.
     package var maximumStreamsPerConnection = 100
     /// Longest request message, in bytes; a longer one ends its call with ResourceExhausted.
