@@ -129,6 +129,12 @@ let benchmarkTargets: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    tests(
+        "SQLiteStorageTests",
+        [
+            "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "Attestation",
+            "SPIFFE", "JOSE", crypto, grdb,
+        ]),
     tests("ControlPlaneTests", ["ControlPlane", "ControlPlaneAPI", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport, crypto]),
     tests("NodeAgentTests", ["NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "PeerRPC", "SPIFFE", "Attestation", "AuditTrail", "JOSE", logging, grpcCore, grpcTransport, crypto]),
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),

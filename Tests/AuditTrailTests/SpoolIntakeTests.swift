@@ -131,8 +131,10 @@ struct SpoolIntakeTests {
                     try await setup.intake.accept(records, fromSpool: "s", node: node)
                 }
             }
-            await #expect(throws: SpoolIntakeError.badSpoolName) {
-                try await setup.intake.accept(chain(1...1), fromSpool: "", node: node)
+            for name in ["", "a b", "a\u{0}", "ü", String(repeating: "a", count: 129)] {
+                await #expect(throws: SpoolIntakeError.badSpoolName) {
+                    try await setup.intake.accept(chain(1...1), fromSpool: name, node: node)
+                }
             }
             await #expect(throws: SpoolIntakeError.tooMany(limit: SpoolIntake.maximumRecords)) {
                 try await setup.intake.accept(

@@ -4,4 +4,7 @@ import GRDB
 /// Bytes as GRDB binds them.
 enum BlobValue {
     static func make(_ bytes: [UInt8]) -> Data { Data(bytes) }
+
+    /// A text that comes from outside: SQLite's own texts end at the first NUL, which JSON and protobuf allow.
+    static func make(text: String) -> Data { Data(text.utf8) }
 }

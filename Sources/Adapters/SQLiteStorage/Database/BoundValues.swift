@@ -10,6 +10,9 @@ extension Row {
         try withUnsafeData(atIndex: column) { data in data.map { [UInt8]($0) } }
     }
 
+    /// A text that was stored as its bytes.
+    func freeText(_ column: Int) throws -> String { String(decoding: try bytes(column), as: UTF8.self) }
+
     /// A moment, stored as milliseconds since the epoch.
     func time(_ column: Int) throws -> UnixTime { UnixTime(milliseconds: try decode(Int64.self, atIndex: column)) }
 

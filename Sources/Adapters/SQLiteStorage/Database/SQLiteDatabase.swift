@@ -67,7 +67,11 @@ package final class SQLiteDatabase: Sendable {
     }
 
     /// Closes all connections; later calls fail. Also happens when the last reference goes.
-    package func close() { try? connections.close() }
+    package func close() {
+        // The pool closes its readers last, and a reader cannot do what SQLite otherwise does on closing.
+        try? connections.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+        try? connections.close()
+    }
 
     private static func configuration(_ path: String) -> Configuration {
         var configuration = Configuration()

@@ -32,7 +32,8 @@ package struct SQLiteAuthorityStore: AuthorityStore {
 
     private static func arguments(_ record: AuthorityRecord) -> StatementArguments {
         [
-            record.kind.rawValue, record.id, record.keyID?.string, record.certificate.map(BlobValue.make),
+            record.kind.rawValue, BlobValue.make(text: record.id), record.keyID?.string,
+            record.certificate.map(BlobValue.make),
             BlobValue.make(record.publicKey), record.notBefore.milliseconds, record.notAfter.milliseconds,
             record.status.rawValue, record.createdAt.milliseconds,
         ]
@@ -43,7 +44,7 @@ package struct SQLiteAuthorityStore: AuthorityStore {
             let status = AuthorityRecord.Status(rawValue: try row.decode(atIndex: 7))
         else { throw StoreError.failed("a stored authority is damaged") }
         return AuthorityRecord(
-            kind: kind, id: try row.decode(atIndex: 1),
+            kind: kind, id: try row.freeText(1),
             keyID: try row.decodeIfPresent(String.self, atIndex: 2).map { try KeyID($0) },
             certificate: try row.optionalBytes(3), publicKey: try row.bytes(4), notBefore: try row.time(5),
             notAfter: try row.time(6), status: status, createdAt: try row.time(8))

@@ -50,7 +50,8 @@ package struct SQLiteEntryStore: EntryStore {
             entry.id, entry.spiffeID.string, entry.parentID.string,
             StoredList.encode(entry.selectors.map(\.description)), entry.x509SVIDTTL, entry.jwtSVIDTTL,
             StoredList.encode(entry.federatesWith.map(\.name)), entry.isAdmin, entry.isDownstream,
-            entry.expiresAt?.milliseconds, StoredList.encode(entry.dnsNames), entry.hint, entry.revision,
+            entry.expiresAt?.milliseconds, StoredList.encode(entry.dnsNames), BlobValue.make(text: entry.hint),
+            entry.revision,
             entry.storeSVID, entry.createdAt.milliseconds, entry.attributes.disableX509SVIDPrefetch,
             entry.attributes.jwtSVIDIncludeJTI,
         ]
@@ -65,7 +66,7 @@ package struct SQLiteEntryStore: EntryStore {
             federatesWith: try StoredList.decode(row.decode(atIndex: 6)).map { try TrustDomain($0) },
             isAdmin: try row.decode(atIndex: 7), isDownstream: try row.decode(atIndex: 8),
             expiresAt: try row.optionalTime(9), dnsNames: try StoredList.decode(row.decode(atIndex: 10)),
-            hint: try row.decode(atIndex: 11), revision: try row.decode(atIndex: 12),
+            hint: try row.freeText(11), revision: try row.decode(atIndex: 12),
             storeSVID: try row.decode(atIndex: 13), createdAt: try row.time(14),
             attributes: EntryAttributes(
                 disableX509SVIDPrefetch: try row.decode(atIndex: 15), jwtSVIDIncludeJTI: try row.decode(atIndex: 16)))

@@ -44,7 +44,8 @@ package struct SQLiteNodeStore: NodeStore {
         [
             node.id.string, node.attestationType, node.currentSerial?.hex, node.currentExpiresAt.milliseconds,
             node.pendingSerial?.hex, node.pendingExpiresAt?.milliseconds, node.canReattest,
-            StoredList.encode(node.selectors.map(\.description)), node.agentVersion, node.isBanned,
+            StoredList.encode(node.selectors.map(\.description)), BlobValue.make(text: node.agentVersion),
+            node.isBanned,
             node.createdAt.milliseconds,
         ]
     }
@@ -55,7 +56,7 @@ package struct SQLiteNodeStore: NodeStore {
             currentSerial: try serial(row, 2), currentExpiresAt: try row.time(3), pendingSerial: try serial(row, 4),
             pendingExpiresAt: try row.optionalTime(5), canReattest: try row.decode(atIndex: 6),
             selectors: try StoredList.decode(row.decode(atIndex: 7)).map { try Selector(parsing: $0) },
-            isBanned: try row.decode(atIndex: 9), agentVersion: try row.decode(atIndex: 8),
+            isBanned: try row.decode(atIndex: 9), agentVersion: try row.freeText(8),
             createdAt: try row.time(10))
     }
 

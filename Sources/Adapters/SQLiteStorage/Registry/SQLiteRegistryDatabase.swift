@@ -37,7 +37,7 @@ package final class SQLiteRegistryDatabase: Sendable {
     /// The spool intake's store.
     package var spoolCursorStore: any SpoolCursorStore { SQLiteSpoolCursorStore(database: database) }
 
-    // Times are milliseconds since the epoch, lists are JSON arrays of texts, serial numbers are hex.
+    // Times are milliseconds since the epoch, lists are JSON arrays of texts, serial numbers are hex, free texts are their bytes.
     static let schema = DatabaseSchema(
         applicationID: 0x4173_5267,
         migrations: [
@@ -46,14 +46,14 @@ package final class SQLiteRegistryDatabase: Sendable {
                 id TEXT PRIMARY KEY NOT NULL, spiffe_id TEXT NOT NULL, parent_id TEXT NOT NULL,
                 selectors TEXT NOT NULL, x509_svid_ttl INTEGER NOT NULL, jwt_svid_ttl INTEGER NOT NULL,
                 federates_with TEXT NOT NULL, is_admin INTEGER NOT NULL, is_downstream INTEGER NOT NULL,
-                expires_at INTEGER, dns_names TEXT NOT NULL, hint TEXT NOT NULL, revision INTEGER NOT NULL,
+                expires_at INTEGER, dns_names TEXT NOT NULL, hint BLOB NOT NULL, revision INTEGER NOT NULL,
                 store_svid INTEGER NOT NULL, created_at INTEGER NOT NULL,
                 disable_x509_svid_prefetch INTEGER NOT NULL, jwt_svid_include_jti INTEGER NOT NULL
             ) WITHOUT ROWID;
             CREATE TABLE node (
                 id TEXT PRIMARY KEY NOT NULL, attestation_type TEXT NOT NULL, current_serial TEXT,
                 current_expires_at INTEGER NOT NULL, pending_serial TEXT, pending_expires_at INTEGER,
-                can_reattest INTEGER NOT NULL, selectors TEXT NOT NULL, agent_version TEXT NOT NULL,
+                can_reattest INTEGER NOT NULL, selectors TEXT NOT NULL, agent_version BLOB NOT NULL,
                 is_banned INTEGER NOT NULL, created_at INTEGER NOT NULL
             ) WITHOUT ROWID;
             CREATE TABLE join_token (digest TEXT PRIMARY KEY NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -61,7 +61,7 @@ package final class SQLiteRegistryDatabase: Sendable {
                 trust_domain TEXT PRIMARY KEY NOT NULL, document BLOB NOT NULL, updated_at INTEGER NOT NULL
             );
             CREATE TABLE authority (
-                position INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, key_id TEXT, certificate BLOB,
+                position INTEGER PRIMARY KEY, kind TEXT NOT NULL, id BLOB NOT NULL, key_id TEXT, certificate BLOB,
                 public_key BLOB NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, status TEXT NOT NULL,
                 created_at INTEGER NOT NULL, UNIQUE (kind, id)
             );

@@ -23,7 +23,9 @@ package final class SpoolIntake: Sendable {
         _ records: [SpoolRecord], fromSpool spool: String, node: SPIFFEID
     ) async throws(SpoolIntakeError) -> UInt64 {
         guard records.count <= Self.maximumRecords else { throw .tooMany(limit: Self.maximumRecords) }
-        guard (1...Self.maximumNameBytes).contains(spool.utf8.count) else { throw .badSpoolName }
+        guard (1...Self.maximumNameBytes).contains(spool.utf8.count),
+            spool.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { throw .badSpoolName }
         guard busy.withLock({ $0.insert(node).inserted }) else { throw .busy }
         defer { busy.withLock { _ = $0.remove(node) } }
 
@@ -49,6 +51,7 @@ package final class SpoolIntake: Sendable {
 /// Why a shipment was not taken.
 package enum SpoolIntakeError: Error, Sendable, Hashable {
     case tooMany(limit: Int)
+    /// The spool's name is empty, too long, or not of visible ASCII characters.
     case badSpoolName
     /// Another shipment of this node is being taken in.
     case busy
@@ -62,7 +65,7 @@ extension SpoolIntakeError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .tooMany(let limit): "a shipment has more than \(limit) records"
-        case .badSpoolName: "the spool's name is empty or too long"
+        case .badSpoolName: "the spool's name is empty, too long or not plain"
         case .busy: "another shipment of this node is being taken in"
         case .badRecord(let sequence): "the spool record \(sequence) is malformed or out of order"
         case .log(let error): error.description
