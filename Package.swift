@@ -100,8 +100,8 @@ let applications: [Target] = [
     library(
         "Applications", "AgentShield",
         [
-            "SPIFFE", "PeerTLS", "CredentialClient", nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird,
-            hummingbirdTLS, httpClient, logging, lifecycle,
+            "SPIFFE", "PeerTLS", "PeerHTTP", "CredentialClient", "WorkloadAPI", nioCore, nioPosix, nioSSL, nioHTTP1,
+            hummingbird, hummingbirdCore, httpClient, logging, lifecycle,
         ]),
     library(
         "Applications", "AgentShieldTesting",
@@ -116,7 +116,11 @@ let executables: [Target] = [
             "ControlPlane", "NodeAgent", argumentParser, yams, logging, unixSignals, grpcCore, grpcTransport, protobuf,
             crypto,
         ],
-        path: "Sources/Executables/agentshield", swiftSettings: houseSettings)
+        path: "Sources/Executables/agentshield", swiftSettings: houseSettings),
+    .executableTarget(
+        name: "DemoAgent",
+        dependencies: ["AgentShield", argumentParser, hummingbird, lifecycle, logging, unixSignals, nioCore],
+        path: "Examples/swift/DemoAgent", swiftSettings: houseSettings),
 ]
 
 let benchmarkTargets: [Target] = [
@@ -133,7 +137,7 @@ let testTargets: [Target] = [
         "SQLiteStorageTests",
         [
             "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "Attestation",
-            "SPIFFE", "JOSE", crypto, grdb,
+            "SPIFFE", crypto, grdb,
         ]),
     tests("ControlPlaneTests", ["ControlPlane", "ControlPlaneAPI", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport, crypto]),
     tests("NodeAgentTests", ["NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "PeerRPC", "SPIFFE", "Attestation", "AuditTrail", "JOSE", logging, grpcCore, grpcTransport, crypto]),
@@ -163,6 +167,7 @@ let package = Package(
         .library(name: "AgentShield", targets: ["AgentShield"]),
         .library(name: "AgentShieldTesting", targets: ["AgentShieldTesting"]),
         .executable(name: "agentshield", targets: ["AgentShieldCommand"]),
+        .executable(name: "demo-agent", targets: ["DemoAgent"]),
     ] + fuzzed.map { .library(name: "Fuzz\($0)", type: .static, targets: ["Fuzz\($0)"]) },
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
