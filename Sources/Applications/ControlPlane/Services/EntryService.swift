@@ -130,15 +130,24 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         for id in request.ids {
             var result = Spire_Api_Server_Entry_V1_BatchDeleteEntryResponse.Result()
             result.id = id
-            do throws(RegistryError) {
-                _ = try await registry.deleteEntry(id, by: caller.audit, requestID: caller.requestID)
+            do throws(RPCError) {
+                try await delete(id, caller)
                 result.status = .ok
             } catch {
-                result.status = Spire_Api_Types_Status(RPCError(error))
+                result.status = Spire_Api_Types_Status(error)
             }
             response.results.append(result)
         }
         return response
+    }
+
+    private func delete(_ id: String, _ caller: AuthorizedCaller) async throws(RPCError) {
+        guard !id.isEmpty else { throw RPCError(code: .invalidArgument, message: "missing entry ID") }
+        do throws(RegistryError) {
+            _ = try await registry.deleteEntry(id, by: caller.audit, requestID: caller.requestID)
+        } catch {
+            throw RPCError(error)
+        }
     }
 
     func getAuthorizedEntries(
