@@ -34,8 +34,8 @@ struct Fixture: Sendable {
 
     static let randomBytes: RandomBytes = { count in
         [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
-            // Up to 256 bytes come in one piece (getrandom(2)).
-            initializedCount = max(0, getrandom(buffer.baseAddress, count, 0))
+            // Gives up to 256 bytes, all or none.
+            if let start = buffer.baseAddress, getentropy(start, count) == 0 { initializedCount = count }
         }
     }
 
