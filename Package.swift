@@ -88,8 +88,8 @@ let applications: [Target] = [
         "Applications", "ControlPlane",
         [
             "SPIFFE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance", "SQLiteStorage",
-            "PeerTLS", "PeerRPC", "PeerHTTP", "ControlPlaneAPI", logging, grpcCore, grpcProtobuf, protobuf, hummingbird,
-            nioCore, nioSSL, crypto,
+            "PeerTLS", "PeerRPC", "PeerHTTP", "ControlPlaneAPI", logging, lifecycle, grpcCore, grpcProtobuf, protobuf,
+            hummingbird, nioCore, nioSSL, crypto,
         ]),
     library(
         "Applications", "NodeAgent",

@@ -3,8 +3,13 @@ package import NIOSSL
 package import SPIFFE
 import Synchronization
 
-/// The identity that new handshakes use. Replacing it leaves established connections as they are.
+/// The identity that new handshakes use. Replacing or withdrawing it leaves established connections as they are.
 package final class LiveIdentity: Sendable {
+    /// There is no identity, not yet or no longer, so no handshake may begin.
+    package struct NoIdentity: Error, CustomStringConvertible {
+        package var description: String { "there is no identity" }
+    }
+
     /// How a server treats a peer that shows no certificate.
     package enum ClientCertificate: Sendable {
         /// The handshake fails.
@@ -23,8 +28,14 @@ package final class LiveIdentity: Sendable {
     }
 
     private let applicationProtocols: [String]
-    // Guards `State`; held only to copy or swap it.
-    private let state: Mutex<State>
+    // Guards `State`; held only to copy or swap it. `nil` without an identity: every handshake fails.
+    private let state: Mutex<State?>
+
+    /// A place for an identity that is still to come.
+    package init(applicationProtocols: [String] = []) {
+        self.applicationProtocols = applicationProtocols
+        self.state = Mutex(nil)
+    }
 
     /// - Parameters:
     ///   - applicationProtocols: what a server offers by ALPN, best first. Clients offer `http/1.1` or `h2` by their own choice.
@@ -34,9 +45,9 @@ package final class LiveIdentity: Sendable {
         self.state = Mutex(try Self.derive(identity, applicationProtocols))
     }
 
-    /// The identity in use now.
-    package var current: TLSIdentity {
-        state.withLock { $0.identity }
+    /// The identity in use now; `nil` before the first and after ``withdraw()``.
+    package var current: TLSIdentity? {
+        state.withLock { $0?.identity }
     }
 
     /// Makes `identity` the one for every handshake that begins from now on.
@@ -47,17 +58,29 @@ package final class LiveIdentity: Sendable {
 
     /// Replaces the bundles and keeps the SVID; cheap, since roots are looked up at verification and live in no TLS context.
     package func replaceBundles(_ bundles: [TrustDomain: X509Bundle]) {
-        state.withLock { $0.identity = TLSIdentity(svid: $0.identity.svid, bundles: bundles) }
+        state.withLock { state in
+            guard let svid = state?.identity.svid else { return }
+            state?.identity = TLSIdentity(svid: svid, bundles: bundles)
+        }
+    }
+
+    /// Makes every handshake that begins from now on fail, until the next ``replace(_:)``.
+    package func withdraw() {
+        state.withLock { $0 = nil }
     }
 
     /// The context for an incoming connection.
-    package func serverContext(clientCertificate: ClientCertificate) -> NIOSSLContext {
-        state.withLock { clientCertificate == .required ? $0.requiring : $0.requesting }
+    package func serverContext(clientCertificate: ClientCertificate) throws(NoIdentity) -> NIOSSLContext {
+        let context = state.withLock { clientCertificate == .required ? $0?.requiring : $0?.requesting }
+        guard let context else { throw NoIdentity() }
+        return context
     }
 
     /// The context for an outgoing connection.
-    package func clientContext(http2: Bool) -> NIOSSLContext {
-        state.withLock { http2 ? $0.clientHTTP2 : $0.client }
+    package func clientContext(http2: Bool) throws(NoIdentity) -> NIOSSLContext {
+        let context = state.withLock { http2 ? $0?.clientHTTP2 : $0?.client }
+        guard let context else { throw NoIdentity() }
+        return context
     }
 
     private static func derive(_ identity: TLSIdentity, _ applicationProtocols: [String]) throws -> State {
@@ -85,7 +108,8 @@ package final class LiveIdentity: Sendable {
         }
         return State(
             identity: identity, requiring: try server(.noHostnameVerification),
-            requesting: try server(.optionalVerification), client: try client(["http/1.1"]), clientHTTP2: try client(["h2"])
+            requesting: try server(.optionalVerification), client: try client(["http/1.1"]),
+            clientHTTP2: try client(["h2"])
         )
     }
 }

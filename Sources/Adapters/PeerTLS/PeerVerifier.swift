@@ -39,7 +39,7 @@ package final class PeerVerifier: Sendable {
     package convenience init(
         identity: LiveIdentity, authorizer: PeerAuthorizer, now: @escaping @Sendable () -> UnixTime
     ) {
-        self.init(bundle: { identity.current.bundles[$0] }, authorizer: authorizer, now: now)
+        self.init(bundle: { identity.current?.bundles[$0] }, authorizer: authorizer, now: now)
     }
 
     /// - Parameter chain: DER certificates as the peer sent them, leaf first.

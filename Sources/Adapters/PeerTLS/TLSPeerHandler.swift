@@ -10,19 +10,26 @@ package final class TLSPeerHandler: ChannelInboundHandler, RemovableChannelHandl
     package typealias InboundIn = ByteBuffer
     package typealias InboundOut = ByteBuffer
 
+    /// How long a peer may take for the handshake.
+    package static let handshakeTimeout = TimeAmount.seconds(10)
+
     private let verifier: PeerVerifier
     private let isPeerRequired: Bool
     private let box: Box
     private let completed: @Sendable (VerifiedX509SVID?) -> Void
+    private var deadline: Scheduled<Void>?
 
     /// The state shared with the verification callback; touched on the event loop only.
     package final class Box: @unchecked Sendable {
         fileprivate var verified: VerifiedX509SVID?
+        /// Why the callback said no; the TLS library reports no more than that the handshake failed.
+        fileprivate var refusal: PeerVerifier.Refusal?
     }
 
     /// - Parameter completed: called once on the event loop when the handshake has ended well.
     package init(
-        verifier: PeerVerifier, isPeerRequired: Bool, box: Box, completed: @escaping @Sendable (VerifiedX509SVID?) -> Void
+        verifier: PeerVerifier, isPeerRequired: Bool, box: Box,
+        completed: @escaping @Sendable (VerifiedX509SVID?) -> Void
     ) {
         self.verifier = verifier
         self.isPeerRequired = isPeerRequired
@@ -33,8 +40,36 @@ package final class TLSPeerHandler: ChannelInboundHandler, RemovableChannelHandl
     /// The peer's identity once the handshake has ended; `nil` for a peer without a certificate.
     package var peer: VerifiedX509SVID? { box.verified }
 
+    package func handlerAdded(context: ChannelHandlerContext) {
+        let channel = context.channel
+        deadline = context.eventLoop.scheduleTask(in: Self.handshakeTimeout) {
+            // A peer that connects and says nothing must not hold the connection.
+            channel.close(promise: nil)
+        }
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        deadline?.cancel()
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        deadline?.cancel()
+        context.fireChannelInactive()
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // The refusal says more than the TLS library's error that it has led to, and is told once.
+        guard let refusal = box.refusal else {
+            context.fireErrorCaught(error)
+            return
+        }
+        box.refusal = nil
+        context.fireErrorCaught(refusal)
+    }
+
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case .handshakeCompleted = event as? TLSUserEvent {
+            deadline?.cancel()
             do {
                 try settle(context)
             } catch {
@@ -69,7 +104,7 @@ extension Channel {
     ) throws {
         let box = TLSPeerHandler.Box()
         let tls = NIOSSLServerHandler(
-            context: identity.serverContext(clientCertificate: clientCertificate),
+            context: try identity.serverContext(clientCertificate: clientCertificate),
             customVerificationCallback: verificationCallback(verifier, box), configuration: .init())
         try pipeline.syncOperations.addHandlers([
             tls,
@@ -85,7 +120,7 @@ extension Channel {
     ) throws {
         let box = TLSPeerHandler.Box()
         let tls = try NIOSSLClientHandler(
-            context: identity.clientContext(http2: http2), serverHostname: nil,
+            context: try identity.clientContext(http2: http2), serverHostname: nil,
             customVerificationCallback: verificationCallback(verifier, box))
         try pipeline.syncOperations.addHandlers([
             tls, TLSPeerHandler(verifier: verifier, isPeerRequired: true, box: box, completed: completed),
@@ -98,10 +133,11 @@ private func verificationCallback(
     _ verifier: PeerVerifier, _ box: TLSPeerHandler.Box
 ) -> @Sendable ([NIOSSLCertificate], EventLoopPromise<NIOSSLVerificationResult>) -> Void {
     { certificates, promise in
-        do {
+        do throws(PeerVerifier.Refusal) {
             box.verified = try verifier.verify(certificates)
             promise.succeed(.certificateVerified)
         } catch {
+            box.refusal = error
             promise.succeed(.failed)
         }
     }

@@ -1,0 +1,88 @@
+import AgentShield
+import ArgumentParser
+import Glibc
+import Hummingbird
+import Logging
+import NIOCore
+import ServiceLifecycle
+import UnixSignals
+
+/// The weather agent: proves itself to every caller and decides by the caller's SPIFFE ID.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Serve the weather to the agents that may ask.")
+
+    @Option(help: "Address and port to listen on; port 0 takes a free one.") var listen = "127.0.0.1:0"
+    @Option(help: "A SPIFFE ID that may ask; repeat it for more.", transform: parseID) var allow: [SPIFFEID] = []
+    @Option(help: "File to write the port to when the agent serves.") var portFile: String?
+    @Option(help: "Seconds to wait for an identity.") var wait = 30
+
+    /// What callers get.
+    struct Answer: ResponseEncodable {
+        let agent: String
+        let caller: String
+        let decision: String
+        var forecast: String?
+    }
+
+    func run() async throws {
+        let (host, port) = try address()
+        try await withIdentity(seconds: wait) { identity, own in
+            // The handshake admits every agent of the trust domains concerned; the route decides by ID and says so.
+            let rule = PeerRule.trustDomains(Set(allow.map(\.trustDomain)).union([own.id.trustDomain]))
+            let app = Application(
+                router: router(own.id), server: .agentShield(identity: identity, allow: rule),
+                configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+                onServerRunning: { announce($0, host: host, as: own.id) },
+                logger: AgentIdentity.silentLogger)
+            let services = ServiceGroup(
+                services: [app], gracefulShutdownSignals: [.sigterm, .sigint], logger: AgentIdentity.silentLogger)
+            do {
+                try await services.run()
+            } catch let error as IOError {
+                throw Failure("cannot listen on `\(listen)`: \(error)")
+            }
+        }
+    }
+
+    private func announce(_ channel: any Channel, host: String, as own: SPIFFEID) {
+        guard let port = channel.localAddress?.port else { return }
+        Output.line("serving https://\(host):\(port)/task as \(own)")
+        if let portFile, !writeAtomically("\(port)\n", to: portFile) {
+            Output.error("cannot write `\(portFile)`")
+        }
+    }
+
+    private func router(_ own: SPIFFEID) -> Router<BasicRequestContext> {
+        let router = Router()
+        let allowed = Set(allow)
+        let decide: @Sendable (Request, BasicRequestContext) async throws -> EditedResponse<Answer> = { _, context in
+            guard let caller = context.agentCaller else { throw HTTPError(.unauthorized) }
+            let isAllowed = allowed.contains(caller.id)
+            Output.line(
+                "request from \(caller.id) serial \(caller.serialNumber.prefix(8)): \(isAllowed ? "allow" : "deny")")
+            return EditedResponse(
+                status: isAllowed ? .ok : .forbidden,
+                response: Answer(
+                    agent: own.string, caller: caller.id.string, decision: isAllowed ? "allow" : "deny",
+                    forecast: isAllowed ? "sunny, 21 degrees" : nil))
+        }
+        router.get("task", use: decide)
+        router.post("task", use: decide)
+        return router
+    }
+
+    private func address() throws -> (host: String, port: Int) {
+        guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]),
+            (0...65535).contains(port), colon > listen.startIndex
+        else { throw Failure("`\(listen)` is not an address and a port") }
+        return (String(listen[..<colon]), port)
+    }
+}
+
+/// Whoever sees the file sees all of it.
+private func writeAtomically(_ text: String, to path: String) -> Bool {
+    let temporary = "\(path).\(getpid())"
+    guard let file = fopen(temporary, "w") else { return false }
+    let isWritten = fputs(text, file) >= 0
+    return fclose(file) == 0 && isWritten && rename(temporary, path) == 0
+}
