@@ -137,48 +137,48 @@ package struct ControlPlane: Sendable {
             address: configuration.bindAddress, port: configuration.httpsPort, identity: parts.identity.live,
             verifier: PeerVerifier(
                 bundle: { parts.authorities.verificationBundle(of: $0) }, authorizer: .anyVerified, now: world.now),
-            log: parts.log, logger: logger)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await parts.refusals.run() }
+            log: parts.log, logger: logger,
+            listening: { port in addresses.setHTTPS("\(configuration.bindAddress):\(port)") })
+        let listeners = Listeners(nodeAPI: nodeAPI, admin: admin, https: https)
+        // Only the listeners come to an end by themselves: at the stop request, drained. The rest is cancelled then.
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            addLoops(parts, to: &group)
             group.addTask {
-                await parts.authorities.run(sleep: world.sleep) { error in
-                    logger.error("an authority did not take its turn", metadata: ["error": "\(error)"])
-                }
-            }
-            group.addTask {
-                await parts.identity.run(authorities: parts.authorities, sleep: world.sleep, logger: logger)
-            }
-            group.addTask { await prune(parts.registry) }
-            group.addTask { try await nodeAPI.run() }
-            group.addTask { try await admin.run() }
-            group.addTask {
-                try await https.run { port in addresses.setHTTPS("\(configuration.bindAddress):\(port)") }
-            }
-            group.addTask {
-                guard let port = await nodeAPI.listeningPort, await admin.waitUntilListening() else { return }
+                guard let port = await nodeAPI.listeningPort, await admin.waitUntilListening() else { return false }
                 addresses.setNodeAPI("\(configuration.bindAddress):\(port)")
                 while addresses.https == nil { try await world.sleep(.milliseconds(2)) }
                 health.setAll(.serving)
                 try await ready(Serving(configuration, addresses, parts.authorities, parts.registry))
+                return false
             }
             group.addTask {
-                await stop.requested()
-                health.setAll(.notServing)
-                nodeAPI.beginGracefulShutdown()
-                admin.beginGracefulShutdown()
-                throw CancellationError()
+                try await listeners.run(until: stop) { health.setAll(.notServing) }
+                return true
             }
-            do {
-                // The stop request is what ends this in health; anything else that throws is a failure.
-                while try await group.next() != nil {}
-            } catch is CancellationError where stop.isRequested {
-                group.cancelAll()
-            } catch {
-                nodeAPI.beginGracefulShutdown()
-                admin.beginGracefulShutdown()
-                group.cancelAll()
-                throw error
+            defer { group.cancelAll() }
+            while let haveListenersEnded = try await group.next(), !haveListenersEnded {}
+        }
+    }
+
+    /// What goes on beside the listeners until it is cancelled.
+    private func addLoops(_ parts: Parts, to group: inout ThrowingTaskGroup<Bool, any Error>) {
+        group.addTask {
+            try await parts.refusals.run()
+            return false
+        }
+        group.addTask {
+            await parts.authorities.run(sleep: world.sleep) { error in
+                logger.error("an authority did not take its turn", metadata: ["error": "\(error)"])
             }
+            return false
+        }
+        group.addTask {
+            await parts.identity.run(authorities: parts.authorities, sleep: world.sleep, logger: logger)
+            return false
+        }
+        group.addTask {
+            await prune(parts.registry)
+            return false
         }
     }
 

@@ -4,31 +4,42 @@ import Logging
 import NIOCore
 import PeerHTTP
 import PeerTLS
+import ServiceLifecycle
 import SPIFFE
 
-/// The HTTPS listener: TLS 1.3 with the server's own SVID, no client certificate asked for yet.
+/// The HTTPS listener: TLS 1.3 with the server's own SVID; a client certificate is asked for and not required.
 struct HTTPSListener: Sendable {
-    let address: String
-    let port: Int
-    let identity: LiveIdentity
-    let verifier: PeerVerifier
-    let log: AuditLog
-    let logger: Logger
+    private let group: ServiceGroup
 
-    /// Serves until the task is cancelled or the process shuts down gracefully.
-    func run(listening: @escaping @Sendable (_ port: Int) -> Void) async throws {
+    /// - Parameter listening: called with the port once it is bound.
+    init(
+        address: String, port: Int, identity: LiveIdentity, verifier: PeerVerifier, log: AuditLog, logger: Logger,
+        listening: @escaping @Sendable (_ port: Int) -> Void
+    ) {
         let router = Router(context: BasicRequestContext.self)
         router.get("health") { _, _ in "ok\n" }
         LogReadPath(log: log).register(on: router)
+        var quiet = logger
+        // What the listener says of itself in health is said by the control plane already.
+        quiet.logLevel = max(logger.logLevel, .warning)
         let application = Application(
             router: router,
             server: .peerTLS(identity, clientCertificate: .requested, verifier: verifier),
-            configuration: ApplicationConfiguration(
-                address: .hostname(address, port: port), serverName: nil),
+            configuration: ApplicationConfiguration(address: .hostname(address, port: port), serverName: nil),
             onServerRunning: { channel in
                 if let port = channel.localAddress?.port { listening(port) }
             },
-            logger: logger)
-        try await application.run()
+            logger: quiet)
+        group = ServiceGroup(services: [application], logger: quiet)
+    }
+
+    /// Serves until ``beginGracefulShutdown()``, or until the task is cancelled.
+    func run() async throws {
+        try await group.run()
+    }
+
+    /// Stops accepting and lets requests end.
+    func beginGracefulShutdown() async {
+        await group.triggerGracefulShutdown()
     }
 }
