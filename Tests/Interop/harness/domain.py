@@ -169,9 +169,13 @@ class TrustDomain:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start_up(name: str = "interop.test", folder: Optional[Path] = None, extra: Sequence[str] = ()) -> TrustDomain:
-    """`agentshield up` on free ports; with a `folder` it comes back on the same data."""
+def start_up(
+    name: str = "interop.test", folder: Optional[Path] = None, extra: Sequence[str] = (), user: Optional[int] = None
+) -> TrustDomain:
+    """`agentshield up` on free ports; with a `folder` it comes back on the same data, with a `user` it runs as that."""
     domain = TrustDomain(name, folder or temporary_folder())
+    if user is not None:
+        os.chown(domain.folder, user, user)
     ready = domain.folder / "ready.json"
     ready.unlink(missing_ok=True)
     domain.processes.append(
@@ -183,6 +187,7 @@ def start_up(name: str = "interop.test", folder: Optional[Path] = None, extra: S
                 "-readyFile", ready, *extra,
             ],
             domain.folder,
+            user,
         )
     )  # fmt: skip
     return _learn(domain, ready)

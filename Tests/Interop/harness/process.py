@@ -19,7 +19,7 @@ class Process:
 
     alive: list["Process"] = []
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path, environment: Optional[dict] = None):
+    def __init__(self, name: str, command: Sequence[str], folder: Path, user: Optional[int] = None):
         self.name = name
         self.command = [str(part) for part in command]
         self.log_path = folder / f"{name}.log"
@@ -32,8 +32,9 @@ class Process:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**clean, **(environment or {})},
+            env=clean,
             start_new_session=True,
+            **({} if user is None else {"user": user, "group": user, "extra_groups": []}),
         )
         Process.alive.append(self)
 
