@@ -1,0 +1,136 @@
+import Registry
+import SPIFFE
+import Synchronization
+
+/// What goes wrong with the next write.
+enum Fault: CaseIterable {
+    /// Nothing was written, and the store says so.
+    case failed
+    /// It was written, but the store says that it failed.
+    case failedButPersisted
+}
+
+/// One table of a store in memory, whose next writes and reads can be made to fail.
+final class TestTable<Key: Hashable & Sendable, Record: Sendable>: Sendable {
+    private struct State {
+        var records: [Key: Record] = [:]
+        var fault: Fault?
+        var areReadsBroken = false
+        var writes = 0
+    }
+
+    private let state = Mutex(State())
+
+    var records: [Key: Record] { state.withLock { $0.records } }
+    var writes: Int { state.withLock { $0.writes } }
+
+    func failNextWrite(_ fault: Fault) { state.withLock { $0.fault = fault } }
+    func breakReads(_ areBroken: Bool) { state.withLock { $0.areReadsBroken = areBroken } }
+
+    func read() throws(StoreError) -> [Key: Record] {
+        try state.withLock { (state) throws(StoreError) in
+            guard !state.areReadsBroken else { throw .failed("read") }
+            return state.records
+        }
+    }
+
+    func write<Value: Sendable>(
+        _ body: (inout [Key: Record]) throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        try state.withLock { (state) throws(StoreError) in
+            let fault = state.fault
+            state.fault = nil
+            state.writes += 1
+            guard fault != .failed else { throw .failed("write") }
+            var records = state.records
+            let value = try body(&records)
+            state.records = records
+            guard fault != .failedButPersisted else { throw .storageFull }
+            return value
+        }
+    }
+}
+
+struct TestEntryStore: EntryStore {
+    let table = TestTable<String, RegistrationEntry>()
+
+    func allEntries() async throws(StoreError) -> [RegistrationEntry] { try Array(table.read().values) }
+    func entry(id: String) async throws(StoreError) -> RegistrationEntry? { try table.read()[id] }
+
+    func apply(_ changes: [EntryChange]) async throws(StoreError) {
+        try table.write { (records) throws(StoreError) in
+            for change in changes {
+                switch change {
+                case .insert(let entry):
+                    guard records[entry.id] == nil else { throw .conflict }
+                    records[entry.id] = entry
+                case .replace(let entry):
+                    guard records[entry.id] != nil else { throw .conflict }
+                    records[entry.id] = entry
+                case .delete(let id): records[id] = nil
+                }
+            }
+        }
+    }
+}
+
+struct TestNodeStore: NodeStore {
+    let table = TestTable<SPIFFEID, NodeRecord>()
+
+    func allNodes() async throws(StoreError) -> [NodeRecord] { try Array(table.read().values) }
+    func node(id: SPIFFEID) async throws(StoreError) -> NodeRecord? { try table.read()[id] }
+
+    func apply(_ changes: [NodeChange]) async throws(StoreError) {
+        try table.write { (records) throws(StoreError) in
+            for change in changes {
+                switch change {
+                case .put(let node): records[node.id] = node
+                case .delete(let id): records[id] = nil
+                }
+            }
+        }
+    }
+}
+
+struct TestJoinTokenStore: JoinTokenStore {
+    let table = TestTable<String, JoinTokenRecord>()
+
+    func insert(_ token: JoinTokenRecord) async throws(StoreError) {
+        try table.write { (records) throws(StoreError) in
+            guard records[token.digest] == nil else { throw .conflict }
+            records[token.digest] = token
+        }
+    }
+
+    func consume(digest: String) async throws(StoreError) -> JoinTokenRecord? {
+        try table.write { (records) throws(StoreError) in records.removeValue(forKey: digest) }
+    }
+
+    func deleteExpired(at time: UnixTime) async throws(StoreError) -> Int {
+        try table.write { (records) throws(StoreError) in
+            let before = records.count
+            records = records.filter { $0.value.expiresAt > time }
+            return before - records.count
+        }
+    }
+}
+
+struct TestBundleStore: FederatedBundleStore {
+    let table = TestTable<TrustDomain, FederatedBundle>()
+
+    func allBundles() async throws(StoreError) -> [FederatedBundle] { try Array(table.read().values) }
+    func bundle(for trustDomain: TrustDomain) async throws(StoreError) -> FederatedBundle? {
+        try table.read()[trustDomain]
+    }
+
+    func apply(_ changes: [FederatedBundleChange]) async throws(StoreError) {
+        try table.write { (records) throws(StoreError) in
+            for change in changes {
+                switch change {
+                case .put(let bundle): records[bundle.trustDomain] = bundle
+                case .delete(let trustDomain): records[trustDomain] = nil
+                }
+            }
+        }
+    }
+}
