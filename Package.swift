@@ -143,6 +143,8 @@ let testTargets: [Target] = [
     tests("NodeAgentTests", ["NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "PeerRPC", "SPIFFE", "Attestation", "AuditTrail", "JOSE", logging, grpcCore, grpcTransport, crypto]),
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("IssuanceTests", ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
+    tests("AttestationTests", ["Attestation", "SPIFFE", crypto]),
+    tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
