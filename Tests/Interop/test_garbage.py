@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from harness.as_user import ask
 from harness.polling import eventually
 from wire import messages as m
 from wire.admin import entry
@@ -166,6 +167,9 @@ class Wire:
         return self
 
     def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
         # The reader must be gone before the descriptor's number belongs to another connection.
         try:
             self.socket.shutdown(socket.SHUT_RDWR)
@@ -254,10 +258,27 @@ def test_a_message_longer_than_it_says_it_may_be(unharmed, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_many_idle_connections(unharmed, way):
+    """One user's idle connections may use up that user's share, and when they go the share is back"""
     held = [Wire(unharmed, way) for _ in range(150)]
+    for wire in held:
+        wire.http2()
+    for wire in held:
+        wire.close()
+
+    def serves() -> bool:
+        with unharmed.workload() as api, unharmed.spire_agent() as agent:
+            api.health.Check(m.health.HealthCheckRequest(), timeout=5)
+            return bool(agent.get_bundle().x509_authorities)
+
+    eventually(serves, "everything serves again", ignore=(grpc.RpcError,))
+
+
+def test_one_users_idle_connections_starve_nobody_else(unharmed, other_user):
+    held = [Wire(unharmed, "Workload API") for _ in range(150)]
     try:
-        with unharmed.workload() as api:
-            assert api.health.Check(m.health.HealthCheckRequest(), timeout=20)
+        for wire in held:
+            wire.http2()
+        assert ask(other_user, unharmed.workload_socket)["code"] == "PERMISSION_DENIED", "an answer, not a dead end"
     finally:
         for wire in held:
-            wire.socket.close()
+            wire.close()
