@@ -10,9 +10,9 @@ struct Listeners: Sendable {
     /// - Parameter draining: called when the request comes.
     func run(until stop: StopSignal, draining: @escaping @Sendable () -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await nodeAPI.run() }
-            group.addTask { try await admin.run() }
-            group.addTask { try await https.run() }
+            group.addTask { try await last("node API", stop, nodeAPI.run) }
+            group.addTask { try await last("admin socket", stop, admin.run) }
+            group.addTask { try await last("HTTPS listener", stop, https.run) }
             group.addTask {
                 await stop.requested()
                 guard stop.isRequested else { return }
@@ -26,4 +26,19 @@ struct Listeners: Sendable {
             try await group.waitForAll()
         }
     }
+
+    /// A listener that ends before the stop request is a failure of the whole: half a control plane must not stay.
+    private func last(
+        _ name: String, _ stop: StopSignal, _ run: @Sendable () async throws -> Void
+    ) async throws {
+        try await run()
+        guard stop.isRequested else { throw ListenerEnded(name: name) }
+    }
+}
+
+/// A listener has ended that nobody had stopped.
+struct ListenerEnded: Error, CustomStringConvertible {
+    let name: String
+
+    var description: String { "the \(name) ended unexpectedly" }
 }

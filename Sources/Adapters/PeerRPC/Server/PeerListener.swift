@@ -57,7 +57,7 @@ struct PeerListener: HTTP2ServerTransport.ListenerFactory {
             return
                 try await bootstrap
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .bind(host: host, port: port) { channel in
                     admitting(channel) {
                         channel.eventLoop
