@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ def pytest_configure(config):
             "or name one in AGENTSHIELD",
             returncode=2,
         )
+    # A caller that gives up ends us with SIGTERM; fixtures must still stop what they started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_unconfigure(config):
+    for process in list(Process.alive):
+        process.popen.kill()
 
 
 @pytest.hookimpl(wrapper=True)

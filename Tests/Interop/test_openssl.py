@@ -13,7 +13,10 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no open
 
 
 def openssl(*arguments, check: bool = True, text_in: str = "") -> subprocess.CompletedProcess:
-    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=30, input=text_in)
+    # s_client shows what the server sends first, which is binary HTTP/2.
+    done = subprocess.run(
+        ["openssl", *map(str, arguments)], capture_output=True, text=True, errors="replace", timeout=30, input=text_in
+    )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
