@@ -182,7 +182,7 @@ import WorkloadAPI
 
 /// Every call of the Workload API, by the code that it ends with.
 enum WorkloadCall: CaseIterable {
-    case x509, x509Bundles, jwt, jwtBundles, validate
+    case x509, x509Bundles, jwt, jwtForAnother, jwtBundles, validate
 
     func code(_ client: WorkloadAPIClient) async -> String {
         do {
@@ -190,6 +190,7 @@ enum WorkloadCall: CaseIterable {
             case .x509: for try await _ in client.streamX509Contexts() { return "ok" }
             case .x509Bundles: for try await _ in client.streamX509Bundles() { return "ok" }
             case .jwt: _ = try await client.fetchJWTSVID(audience: ["a"])
+            case .jwtForAnother: _ = try await client.fetchJWTSVID(audience: ["another"])
             case .jwtBundles: for try await _ in client.streamJWTBundles() { return "ok" }
             case .validate: _ = try await client.validateJWTSVID("no.token.atall", audience: "a")
             }

@@ -13,16 +13,16 @@ struct CachedSVID: Sendable {
     let revision: Int64
     /// Key ID of the authority at the end of its chain, by which a tainted one is recognised.
     let authorityKeyID: [UInt8]?
+}
 
+extension CachedSVID {
+    /// What was signed for an entry of this revision. `random` is in 0..<1.
     init(_ svid: X509SVID, revision: Int64, obtained: UnixTime, random: Double) {
-        id = svid.id
-        chain = svid.chainConcatenated
-        privateKey = svid.pkcs8
-        expiresAt = svid.expiresAt
-        rotatesAt = RotationSchedule.rotation(obtained: obtained, expires: svid.expiresAt, random: random)
-        self.revision = revision
         let last = svid.chain.count > 1 ? svid.chain.last.flatMap { try? ParsedCertificate(der: $0) } : svid.leaf
-        authorityKeyID = last?.authorityKeyIdentifier
+        self.init(
+            id: svid.id, chain: svid.chainConcatenated, privateKey: svid.pkcs8, expiresAt: svid.expiresAt,
+            rotatesAt: RotationSchedule.rotation(obtained: obtained, expires: svid.expiresAt, random: random),
+            revision: revision, authorityKeyID: last?.authorityKeyIdentifier)
     }
 }
 
