@@ -2,11 +2,15 @@
 // Targets stand floor by floor; imports point only downward (docs/architecture.md, scripts/check-imports).
 import PackageDescription
 
-let houseSettings: [SwiftSetting] = [
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .treatAllWarnings(as: .error),
-]
+/// Set by scripts/fuzz: our own targets count coverage for libFuzzer, and the fuzzers become products.
+let isFuzzing = Context.environment["AGENTSHIELD_FUZZ"] != nil
+
+let houseSettings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .treatAllWarnings(as: .error),
+    ] + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
 
 // One name per outside product, so that a target's list of dependencies reads as words.
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -94,7 +98,8 @@ let applications: [Target] = [
     library(
         "Applications", "NodeAgent",
         [
-            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI", logging, grpcCore,
+            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI", logging,
+            grpcCore,
             protobuf, nioPosix, crypto,
         ]),
     library(
@@ -136,26 +141,49 @@ let testTargets: [Target] = [
     tests(
         "SQLiteStorageTests",
         [
-            "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "Attestation",
+            "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance",
+            "Attestation",
             "SPIFFE", crypto, grdb,
         ]),
-    tests("ControlPlaneTests", ["ControlPlane", "ControlPlaneAPI", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport, crypto]),
-    tests("NodeAgentTests", ["NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "PeerRPC", "SPIFFE", "Attestation", "AuditTrail", "JOSE", logging, grpcCore, grpcTransport, crypto]),
+    tests(
+        "ControlPlaneTests",
+        ["ControlPlane", "ControlPlaneAPI", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport, crypto]),
+    tests(
+        "NodeAgentTests",
+        [
+            "NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "PeerRPC", "SPIFFE", "Attestation",
+            "AuditTrail", "JOSE", logging, grpcCore, grpcTransport, crypto,
+        ]),
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
-    tests("IssuanceTests", ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
+    tests(
+        "IssuanceTests",
+        ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
     tests("AttestationTests", ["Attestation", "SPIFFE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
+    tests("PeerTLSTests", ["PeerTLS", "AgentShieldTesting", "SPIFFE", nioCore, nioPosix, nioSSL]),
+    tests(
+        "PeerHTTPTests",
+        ["PeerHTTP", "PeerTLS", "AgentShieldTesting", "SPIFFE", hummingbird, nioCore, nioPosix, nioSSL, logging]),
+    tests(
+        "AgentShieldTests",
+        [
+            "AgentShield", "AgentShieldTesting", "CredentialClient", "WorkloadAPI", "PeerRPC", "PeerTLS", "SPIFFE",
+            "JOSE",
+            hummingbird, httpClient, lifecycle, logging, nioCore, nioPosix, nioSSL, grpcCore,
+        ]),
     tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
     tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
-    tests("ControlPlaneAPITests", ["ControlPlaneAPI", "PeerRPC", "SPIFFE", grpcCore, grpcProtobuf, protobuf, x509, asn1, crypto]),
+    tests(
+        "ControlPlaneAPITests",
+        ["ControlPlaneAPI", "PeerRPC", "SPIFFE", grpcCore, grpcProtobuf, protobuf, x509, asn1, crypto]),
 ]
 
 // The fuzzers stand in the package so that they see `package` declarations, and only when asked for: libFuzzer brings
 // `main`, which no SwiftPM product can link, so scripts/fuzz links these archives itself.
-let fuzzed = Context.environment["AGENTSHIELD_FUZZ"] == nil ? [] : ["JOSE", "SPIFFE", "TransparencyLog"]
+let fuzzed = isFuzzing ? ["JOSE", "SPIFFE", "TransparencyLog"] : []
 let fuzzTargets: [Target] = fuzzed.map {
     .target(
         name: "Fuzz\($0)", dependencies: [.byName(name: $0)], path: "Fuzz/Sources/Fuzz\($0)",

@@ -66,7 +66,9 @@ struct AuthorizationTableTests {
     ]
 
     /// Served on one listener only; on the other they are unknown, which is a refusal too.
-    static let onlyOnTheNodeAPI: Set<String> = ["agentshield.node.v1.Push/Watch", "agentshield.node.v1.AuditSpool/Ship"]
+    static let onlyOnTheNodeAPI: Set<String> = [
+        "agentshield.node.v1.Push/Watch", "agentshield.node.v1.AuditSpool/Ship",
+    ]
     static let onlyOnTheSocket: Set<String> = [
         "agentshield.admin.v1.Server/GetInfo", "grpc.health.v1.Health/Check", "grpc.health.v1.Health/List",
         "grpc.health.v1.Health/Watch",

@@ -25,7 +25,8 @@ struct RunningControlPlane: Sendable {
         configuration.httpsPort = 0
         change(&configuration)
         let controlPlane = ControlPlane(
-            configuration: configuration, version: "test", logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            configuration: configuration, version: "test",
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             world: ControlPlane.World(
                 now: { UnixTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) },
                 randomBytes: { count in (0..<count).map { _ in UInt8.random(in: .min ... .max) } },
@@ -33,7 +34,8 @@ struct RunningControlPlane: Sendable {
         let (results, continuation) = AsyncStream.makeStream(of: Swift.Result<Result, any Error>.self)
         try await controlPlane.run { serving in
             do {
-                continuation.yield(.success(try await body(RunningControlPlane(serving: serving, directory: directory))))
+                continuation.yield(
+                    .success(try await body(RunningControlPlane(serving: serving, directory: directory))))
             } catch {
                 continuation.yield(.failure(error))
             }
@@ -103,7 +105,11 @@ struct RunningControlPlane: Sendable {
                         $0.entries = [
                             .with {
                                 $0.spiffeID = id.message
-                                $0.selectors = [.with { $0.type = "unix"; $0.value = "uid:1" }]
+                                $0.selectors = [
+                                    .with {
+                                        $0.type = "unix"; $0.value = "uid:1"
+                                    }
+                                ]
                                 $0.admin = admin
                                 $0.downstream = downstream
                             }

@@ -57,7 +57,8 @@ package struct LineLogHandler: LogHandler {
 
     /// A value as it is where that is unmistakable, else in quotes.
     private static func quoted(_ text: String) -> String {
-        let isPlain = !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
+        let special: Set<UInt8> = [UInt8(ascii: "\""), UInt8(ascii: "=")]
+        let isPlain = !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !special.contains($0) }
         return isPlain ? text : json(text)
     }
 

@@ -78,14 +78,16 @@ package struct ControlPlane: Sendable {
             randomBytes: world.randomBytes,
             options: Registry.Options(requireParent: configuration.requireParent))
         let authorities = try await Authorities.open(
-            trustDomain: configuration.trustDomain, keyStore: try data.keyStore(), store: data.authorityStore, audit: log,
+            trustDomain: configuration.trustDomain, keyStore: try data.keyStore(), store: data.authorityStore,
+            audit: log,
             options: Authorities.Options(
                 x509Lifetime: configuration.authorityTTL, jwtLifetime: configuration.authorityTTL),
             now: world.now, randomBytes: world.randomBytes)
         let issuer = Issuer(
             authorities: authorities, audit: log,
             defaults: IssuanceDefaults(
-                x509TTL: configuration.x509SVIDTTL, jwtTTL: configuration.jwtSVIDTTL, nodeTTL: configuration.nodeSVIDTTL,
+                x509TTL: configuration.x509SVIDTTL, jwtTTL: configuration.jwtSVIDTTL,
+                nodeTTL: configuration.nodeSVIDTTL,
                 jwtIssuer: configuration.jwtIssuer),
             now: world.now, randomBytes: world.randomBytes)
         let identity = try await ServerIdentity.open(
@@ -128,11 +130,13 @@ package struct ControlPlane: Sendable {
             limits: .with { $0.maximumAge = .seconds(180) },
             context: { parts.identity.nodeAPIContext }, verifyClient: { authorizer.verify($0, world.now()) != nil },
             services: nodeServices(parts),
-            interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)])
+            interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)]
+        )
         let admin = PeerServer.unixSocket(
             path: configuration.resolvedAdminSocketPath, access: .owner,
             services: adminServices(parts, health, addresses),
-            interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)])
+            interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)]
+        )
         let https = HTTPSListener(
             address: configuration.bindAddress, port: configuration.httpsPort, identity: parts.identity.live,
             verifier: PeerVerifier(

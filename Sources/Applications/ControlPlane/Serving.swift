@@ -14,7 +14,8 @@ package struct Serving: Sendable {
     private let registry: Registry
 
     init(
-        _ configuration: ControlPlaneConfiguration, _ addresses: Addresses, _ authorities: Authorities, _ registry: Registry
+        _ configuration: ControlPlaneConfiguration, _ addresses: Addresses, _ authorities: Authorities,
+        _ registry: Registry
     ) {
         nodeAPI = addresses.nodeAPI ?? ""
         https = addresses.https ?? ""

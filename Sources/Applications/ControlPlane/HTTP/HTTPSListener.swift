@@ -4,8 +4,8 @@ import Logging
 import NIOCore
 import PeerHTTP
 import PeerTLS
-import ServiceLifecycle
 import SPIFFE
+import ServiceLifecycle
 
 /// The HTTPS listener: TLS 1.3 with the server's own SVID; a client certificate is asked for and not required.
 struct HTTPSListener: Sendable {

@@ -202,7 +202,8 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
         let alias = request.hasAgentID ? try request.agentID.parsed("agent_id") : nil
         do throws(RegistryError) {
             let token = try await registry.createJoinToken(
-                ttl: request.ttl, value: request.token.isEmpty ? nil : request.token, nodeAlias: alias, by: caller.audit,
+                ttl: request.ttl, value: request.token.isEmpty ? nil : request.token, nodeAlias: alias,
+                by: caller.audit,
                 requestID: caller.requestID)
             return .with {
                 $0.value = token.value
@@ -216,10 +217,12 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
     private func nodeID(_ message: Spire_Api_Types_SPIFFEID) throws(RPCError) -> SPIFFEID {
         let id = try message.parsed("id")
         guard id.trustDomain == trustDomain else {
-            throw RPCError(code: .invalidArgument, message: "`\(id)` is not a member of trust domain `\(trustDomain.name)`")
+            throw RPCError(
+                code: .invalidArgument, message: "`\(id)` is not a member of trust domain `\(trustDomain.name)`")
         }
         guard id.path.hasPrefix("/spire/agent/") else {
-            throw RPCError(code: .invalidArgument, message: "`\(id)` is not an agent in trust domain `\(trustDomain.name)`")
+            throw RPCError(
+                code: .invalidArgument, message: "`\(id)` is not an agent in trust domain `\(trustDomain.name)`")
         }
         return id
     }

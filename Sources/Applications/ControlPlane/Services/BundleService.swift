@@ -34,7 +34,9 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
     ) async throws -> Spire_Api_Types_Bundle {
         let domain = try parse(request.trustDomain)
         guard domain != trustDomain else {
-            throw RPCError(code: .invalidArgument, message: "getting a federated bundle for the server's own trust domain is not allowed")
+            throw RPCError(
+                code: .invalidArgument,
+                message: "getting a federated bundle for the server's own trust domain is not allowed")
         }
         guard let stored = registry.federatedBundle(domain) else {
             throw RPCError(code: .notFound, message: "bundle not found")

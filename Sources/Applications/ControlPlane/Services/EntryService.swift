@@ -45,7 +45,9 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         request: Spire_Api_Server_Entry_V1_GetEntryRequest, context: ServerContext
     ) async throws -> Spire_Api_Types_Entry {
         guard !request.id.isEmpty else { throw RPCError(code: .invalidArgument, message: "missing ID") }
-        guard let entry = registry.entry(request.id) else { throw RPCError(code: .notFound, message: "entry not found") }
+        guard let entry = registry.entry(request.id) else {
+            throw RPCError(code: .notFound, message: "entry not found")
+        }
         return Spire_Api_Types_Entry(entry, mask: request.hasOutputMask ? request.outputMask : nil)
     }
 

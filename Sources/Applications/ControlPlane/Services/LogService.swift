@@ -67,7 +67,8 @@ struct LogService: Agentshield_Admin_V1_Log.SimpleServiceProtocol {
             let tile = try await log.tile(coordinate)
             return .with { $0.data = Data(tile.bytes) }
         } catch {
-            throw RPCError(code: error == .notFound ? .notFound : .unavailable, message: "there is no tile `\(coordinate.path)`")
+            throw RPCError(
+                code: error == .notFound ? .notFound : .unavailable, message: "there is no tile `\(coordinate.path)`")
         }
     }
 

@@ -18,7 +18,8 @@ extension RPCError {
     init(_ error: RegistryError) {
         let code: RPCError.Code =
             switch error {
-            case .invalidEntry, .badNodeID, .versionTooLong, .badJoinToken, .negativeTTL, .badPageToken, .ownTrustDomain,
+            case .invalidEntry, .badNodeID, .versionTooLong, .badJoinToken, .negativeTTL, .badPageToken,
+                .ownTrustDomain,
                 .bundleTooLarge, .joinTokenRefused:
                 .invalidArgument
             case .entryNotFound, .nodeNotFound, .bundleNotFound: .notFound
@@ -28,7 +29,8 @@ extension RPCError {
             case .storage(.storageFull), .audit(.storageFull): .resourceExhausted
             case .storage, .audit: .unavailable
             }
-        self.init(code: code, message: code == .unavailable ? "the record cannot be read or written now" : error.description)
+        self.init(
+            code: code, message: code == .unavailable ? "the record cannot be read or written now" : error.description)
     }
 
     /// What a caller is told of an identity that was not issued.

@@ -30,7 +30,8 @@ struct DataDirectory: Sendable {
         let lock = try DataDirectoryLock(directory: path)
         return DataDirectory(
             path: path, root: root, keys: try SecretDirectory(path: "\(path)/\(Name.keys)"), lock: lock,
-            audit: try SQLiteAuditStore.open(directory: path), registry: try SQLiteRegistryDatabase.open(directory: path),
+            audit: try SQLiteAuditStore.open(directory: path),
+            registry: try SQLiteRegistryDatabase.open(directory: path),
             world: world)
     }
 

@@ -46,10 +46,13 @@ package struct StoredLog: Sendable {
     package func proof(of index: Int64) async throws -> (proof: [UInt8], entry: [UInt8]) {
         let signed = try SignedCheckpoint.open(
             try await checkpoint(), verifiers: [NoteVerifier(vkey: vkey)], origin: origin)
-        guard index >= 0, index < signed.checkpoint.size, let entry = try await entries(from: index, count: 1).first else {
+        guard index >= 0, index < signed.checkpoint.size, let entry = try await entries(from: index, count: 1).first
+        else {
             throw StoredLogError.noEntry(index)
         }
-        let proof = try await InclusionProof.make(index: index, size: signed.checkpoint.size) { try await store.tile($0) }
+        let proof = try await InclusionProof.make(index: index, size: signed.checkpoint.size) {
+            try await store.tile($0)
+        }
         return (try TLogProof(extra: nil, proof: proof, checkpoint: signed).serialize(), entry)
     }
 }

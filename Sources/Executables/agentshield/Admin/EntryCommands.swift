@@ -69,7 +69,8 @@ extension Entry {
                 response.results.filter { $0.status.code == 0 }.map(\.entry.pretty).joined(separator: "\n")
             }
             if let first = failures.first {
-                throw CommandFailure("\(counted(failures.count, "entry", "entries")) not updated: \(first.status.message)")
+                throw CommandFailure(
+                    "\(counted(failures.count, "entry", "entries")) not updated: \(first.status.message)")
             }
         }
     }

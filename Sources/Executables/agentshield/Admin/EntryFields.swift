@@ -60,7 +60,9 @@ struct EntryFields: ParsableArguments {
         guard let spiffeID else { throw CommandFailure("-spiffeID is needed") }
         guard !selectors.isEmpty else { throw CommandFailure("at least one -selector is needed") }
         if node, parentID != nil { throw CommandFailure("-node sets the parent itself: leave out -parentID") }
-        if node, !federatesWith.isEmpty { throw CommandFailure("a node alias cannot federate: leave out -federatesWith") }
+        if node, !federatesWith.isEmpty {
+            throw CommandFailure("a node alias cannot federate: leave out -federatesWith")
+        }
         if ttl != nil, x509SVIDTTL != nil || jwtSVIDTTL != nil {
             throw CommandFailure("-ttl sets both lifetimes: use it, or -x509SVIDTTL and -jwtSVIDTTL, not both")
         }

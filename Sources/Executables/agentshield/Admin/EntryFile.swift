@@ -13,7 +13,8 @@ enum EntryFile {
         let document: JSONValue
         do throws(JSONParseError) {
             document = try JSONValue(
-                parsing: bytes, limits: JSONLimits(maximumBytes: maximumBytes, maximumDepth: JSONLimits.default.maximumDepth))
+                parsing: bytes,
+                limits: JSONLimits(maximumBytes: maximumBytes, maximumDepth: JSONLimits.default.maximumDepth))
         } catch {
             throw CommandFailure("-data `\(path)` is not JSON: \(error)")
         }
@@ -27,7 +28,8 @@ enum EntryFile {
     }
 
     private static let known: Set<String> = [
-        "entry_id", "spiffe_id", "parent_id", "selectors", "x509_svid_ttl", "jwt_svid_ttl", "ttl", "federates_with", "admin",
+        "entry_id", "spiffe_id", "parent_id", "selectors", "x509_svid_ttl", "jwt_svid_ttl", "ttl", "federates_with",
+        "admin",
         "downstream", "entry_expiry", "dns_names", "hint", "store_svid",
     ]
 
@@ -61,7 +63,9 @@ enum EntryFile {
         entry.storeSvid = try flag(object, "store_svid", place)
         entry.hint = try string(object, "hint", place) ?? ""
         if let expiry = object["entry_expiry"] {
-            guard let seconds = expiry.int64Value else { throw CommandFailure("\(place).entry_expiry is not a whole number") }
+            guard let seconds = expiry.int64Value else {
+                throw CommandFailure("\(place).entry_expiry is not a whole number")
+            }
             entry.expiresAt = seconds
         }
         return entry
@@ -77,7 +81,9 @@ enum EntryFile {
         guard let value = object[name] else { return [] }
         guard let items = value.arrayValue else { throw CommandFailure("\(place).\(name) is not an array") }
         return try items.map { item in
-            guard let text = item.stringValue else { throw CommandFailure("\(place).\(name) holds something not a string") }
+            guard let text = item.stringValue else {
+                throw CommandFailure("\(place).\(name) holds something not a string")
+            }
             return text
         }
     }

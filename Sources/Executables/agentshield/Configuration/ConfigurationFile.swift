@@ -22,14 +22,19 @@ struct ConfigurationFile {
             throw CommandFailure("`\(path)` is not YAML: \(error)")
         }
         guard let document else { return }
-        guard let root = document.mapping else { throw CommandFailure("`\(path)`: expected sections such as `server:`") }
+        guard let root = document.mapping else {
+            throw CommandFailure("`\(path)`: expected sections such as `server:`")
+        }
         for (name, section) in root {
             let title = name.string ?? ""
             guard let known = ConfigurationKey.known[title] else {
                 throw CommandFailure(
-                    "`\(path)`: unknown section `\(title)` (known: \(ConfigurationKey.known.keys.sorted().joined(separator: ", ")))")
+                    "`\(path)`: unknown section `\(title)` (known: \(ConfigurationKey.known.keys.sorted().joined(separator: ", ")))"
+                )
             }
-            guard let settings = section.mapping else { throw CommandFailure("`\(path)`: `\(title)` holds no settings") }
+            guard let settings = section.mapping else {
+                throw CommandFailure("`\(path)`: `\(title)` holds no settings")
+            }
             for (key, value) in settings {
                 let key = key.string ?? ""
                 guard known.contains(key) else { throw CommandFailure("`\(path)`: unknown key `\(title).\(key)`") }

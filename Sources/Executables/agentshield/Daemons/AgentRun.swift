@@ -27,7 +27,8 @@ struct AgentRun: AsyncParsableCommand {
                         logger.error("cannot write the ready file", metadata: ["error": "\(error)"])
                     }
                     logger.info(
-                        "the node agent serves", metadata: ["workloadAPI": "unix://\(configuration.workloadSocketPath)"])
+                        "the node agent serves", metadata: ["workloadAPI": "unix://\(configuration.workloadSocketPath)"]
+                    )
                 }
             }
         } catch let failure as CommandFailure {

@@ -15,7 +15,9 @@ struct AgentRunOptions: ParsableArguments {
     var serverPort: Int?
     @Option(name: .flag("socketPath"), help: "Workload API socket (default: api.sock in the data directory).")
     var socketPath: String?
-    @Option(name: .flag("joinToken"), help: "Join token for the first attestation (visible to others in `ps`: prefer -joinTokenFile).")
+    @Option(
+        name: .flag("joinToken"),
+        help: "Join token for the first attestation (visible to others in `ps`: prefer -joinTokenFile).")
     var joinToken: String?
     @Option(name: .flag("joinTokenFile"), help: "File with the join token.")
     var joinTokenFile: String?
@@ -25,14 +27,16 @@ struct AgentRunOptions: ParsableArguments {
     var insecureBootstrap = false
     @Flag(name: .flag("discoverWorkloadPath"), help: "Make unix:path and unix:sha256 selectors.")
     var discoverWorkloadPath = false
-    @Option(name: .flag("workloadSizeLimit"), help: "Largest executable to hash, in bytes (0: no limit, -1: never hash).")
+    @Option(
+        name: .flag("workloadSizeLimit"), help: "Largest executable to hash, in bytes (0: no limit, -1: never hash).")
     var workloadSizeLimit: Int64?
     @Option(name: .flag("syncInterval"), help: "How often to ask a control plane that does not push (default 5s).")
     var syncInterval: String?
 
     func configuration(_ settings: Settings) throws -> NodeAgentConfiguration {
         guard let name = try settings.text("trust_domain", flag: trustDomain) else {
-            throw CommandFailure("-trustDomain is needed (or \(settings.name("trust_domain")) in the configuration file)")
+            throw CommandFailure(
+                "-trustDomain is needed (or \(settings.name("trust_domain")) in the configuration file)")
         }
         let directory = absolute(try settings.text("data_dir", flag: dataDirectory) ?? "data/agent")
         let domain = try parseTrustDomain(name, settings.name("trust_domain"))

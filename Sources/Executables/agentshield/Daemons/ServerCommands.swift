@@ -23,7 +23,8 @@ struct ServerRun: AsyncParsableCommand {
     func run() async throws {
         let settings = Settings(section: "server", file: try daemon.file())
         let configuration = try server.configuration(
-            settings, trustDomain: trustDomain, dataDirectory: dataDirectory, port: serverPort, adminSocketPath: socketPath)
+            settings, trustDomain: trustDomain, dataDirectory: dataDirectory, port: serverPort,
+            adminSocketPath: socketPath)
         let logger = try daemon.logger(settings)
         let readyFile = ReadyFile(path: try daemon.readyFile(settings))
         readyFile.clear()

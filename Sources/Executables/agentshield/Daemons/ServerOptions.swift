@@ -10,7 +10,8 @@ struct ServerOptions: ParsableArguments {
     var bindAddress: String?
     @Option(name: .flag("caTTL"), help: "Lifetime of authorities, such as 24h.")
     var caTTL: String?
-    @Option(name: .flag("defaultX509SVIDTTL"), help: "Lifetime of X.509-SVIDs where the entry does not say, such as 1h.")
+    @Option(
+        name: .flag("defaultX509SVIDTTL"), help: "Lifetime of X.509-SVIDs where the entry does not say, such as 1h.")
     var x509SVIDTTL: String?
     @Option(name: .flag("defaultJWTSVIDTTL"), help: "Lifetime of JWT-SVIDs where the entry does not say, such as 5m.")
     var jwtSVIDTTL: String?
@@ -27,7 +28,8 @@ struct ServerOptions: ParsableArguments {
         _ settings: Settings, trustDomain: String?, dataDirectory: String?, port: Int?, adminSocketPath: String?
     ) throws -> ControlPlaneConfiguration {
         guard let name = try settings.text("trust_domain", flag: trustDomain) else {
-            throw CommandFailure("-trustDomain is needed (or \(settings.name("trust_domain")) in the configuration file)")
+            throw CommandFailure(
+                "-trustDomain is needed (or \(settings.name("trust_domain")) in the configuration file)")
         }
         let domain = try parseTrustDomain(name, settings.name("trust_domain"))
         let directory = try settings.text("data_dir", flag: dataDirectory) ?? "data"

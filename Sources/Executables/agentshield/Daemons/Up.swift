@@ -7,7 +7,8 @@ import NodeAgent
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs control plane and node agent in one process, for one machine.",
-        discussion: "Everything lives below -dataDir. Stock clients find the Workload API by what `agentshield env` prints.")
+        discussion:
+            "Everything lives below -dataDir. Stock clients find the Workload API by what `agentshield env` prints.")
 
     @Option(name: .flag("trustDomain"), help: "The trust domain, such as example.org.")
     var trustDomain: String?

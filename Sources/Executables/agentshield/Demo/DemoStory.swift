@@ -94,7 +94,8 @@ final class DemoStory: Sendable {
         head("5  Impostors: a program with no entry, and one with an identity that is not allowed")
         for (name, why) in [("nobody-agent", "has no registration entry"), ("stranger-agent", "is \(strangerID)")] {
             let impostor = try start(
-                "\(directory)/\(name)", ["call", "--url", url, "--server", weatherID, "--every", "500ms", "--for", "1s"],
+                "\(directory)/\(name)",
+                ["call", "--url", url, "--server", weatherID, "--every", "500ms", "--for", "1s"],
                 environment: workloadEnvironment)
             say("   \(name) \(why):")
             for await line in impostor.lines { say("   \(line)") }
@@ -114,7 +115,8 @@ final class DemoStory: Sendable {
         say(
             indented(
                 try await run([
-                    "log", "verify", "-proof", "\(directory)/0.tlog-proof", "-entry", "\(directory)/0.json", "-vkey", key,
+                    "log", "verify", "-proof", "\(directory)/0.tlog-proof", "-entry", "\(directory)/0.json", "-vkey",
+                    key,
                 ])))
     }
 

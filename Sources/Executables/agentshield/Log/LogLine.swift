@@ -27,7 +27,8 @@ struct LogLine: Sendable {
         let rows = lines.map { line in
             [
                 "\(line.index)", line.text("time") ?? "-", line.type, line.text("phase") ?? "-",
-                line.text("decision", "result") ?? "-", line.text("agent", "id") ?? line.text("agent", "auth_method") ?? "-",
+                line.text("decision", "result") ?? "-",
+                line.text("agent", "id") ?? line.text("agent", "auth_method") ?? "-",
                 [line.text("resource", "kind"), line.text("resource", "id")].compactMap { $0 }.joined(separator: " "),
             ]
         }

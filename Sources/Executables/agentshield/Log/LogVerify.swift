@@ -33,7 +33,9 @@ extension Log {
 
         private func verifyProof(_ file: String) throws {
             guard let entry else { throw CommandFailure("-entry is needed with -proof") }
-            guard let vkey else { throw CommandFailure("-vkey is needed with -proof: the proof must not vouch for itself") }
+            guard let vkey else {
+                throw CommandFailure("-vkey is needed with -proof: the proof must not vouch for itself")
+            }
             let proofBytes = try LocalFile.read(file, limit: TLogProof.maximumBytes)
             let entryBytes = try LocalFile.read(entry, limit: EntryBundle.maximumEntryBytes)
             do {
@@ -43,7 +45,10 @@ extension Log {
                     entry: entryBytes, verifiers: [verifier], origin: origin ?? verifier.name
                 ).checkpoint
                 format.write(
-                    json: ["verified": true, "index": .number(JSONNumber(proof.index)), "origin": .string(checkpoint.origin)]
+                    json: [
+                        "verified": true, "index": .number(JSONNumber(proof.index)),
+                        "origin": .string(checkpoint.origin),
+                    ]
                 ) {
                     "Entry \(proof.index) is in the log `\(checkpoint.origin)` of \(checkpoint.size) entries."
                 }

@@ -12,7 +12,8 @@ struct API: AsyncParsableCommand {
 extension API {
     struct Fetch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Fetches identities.", subcommands: [FetchX509.self, FetchJWT.self], defaultSubcommand: FetchX509.self)
+            abstract: "Fetches identities.", subcommands: [FetchX509.self, FetchJWT.self],
+            defaultSubcommand: FetchX509.self)
     }
 
     struct ValidateAPI: AsyncParsableCommand {
@@ -31,7 +32,9 @@ extension API {
             try await workload.withWorkloadAPI(limited: false) { client in
                 for try await context in client.streamX509Contexts() {
                     let shown = try ShownContext(context)
-                    format.write(json: shown.json) { "Received an update at \(WallClock.now().rfc3339)\n\n" + shown.pretty }
+                    format.write(json: shown.json) {
+                        "Received an update at \(WallClock.now().rfc3339)\n\n" + shown.pretty
+                    }
                 }
             }
         }
@@ -41,7 +44,8 @@ extension API {
 struct FetchX509: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "x509", abstract: "Fetches X.509-SVIDs.")
 
-    @Option(name: .flag("write"), help: "Directory for svid.N.pem, svid.N.key, bundle.N.pem and federated_bundle.N.M.pem.")
+    @Option(
+        name: .flag("write"), help: "Directory for svid.N.pem, svid.N.key, bundle.N.pem and federated_bundle.N.M.pem.")
     var directory: String?
     @Flag(name: .flag("silent"), help: "Prints nothing.")
     var silent = false
@@ -114,7 +118,8 @@ struct ValidateJWT: AsyncParsableCommand {
         let audience = audience
         let token =
             svid == "-"
-            ? String(decoding: try LocalFile.read("-", limit: 64 << 10), as: UTF8.self).filter { !$0.isWhitespace } : svid
+            ? String(decoding: try LocalFile.read("-", limit: 64 << 10), as: UTF8.self).filter { !$0.isWhitespace }
+            : svid
         let validation = try await workload.withWorkloadAPI { client in
             try await client.validateJWTSVID(token, audience: audience)
         }
