@@ -19,6 +19,17 @@ struct DatabaseRulesTests {
         }
     }
 
+    @Test func `only the owner may read the files`() throws {
+        let directory = try TemporaryDirectory()
+        let store = try SQLiteAuditStore.open(directory: directory.path)
+        _ = try DataDirectoryLock(directory: directory.path)
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory.path) {
+            let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory.path)/\(name)")
+            #expect(attributes[.posixPermissions] as? Int == 0o600, "\(name)")
+        }
+        store.database.close()
+    }
+
     @Test func `a weaker setting is noticed`() throws {
         let directory = try TemporaryDirectory()
         let database = try SQLiteAuditStore.open(directory: directory.path).database

@@ -16,6 +16,7 @@ package final class SQLiteDatabase: Sendable {
 
     /// Opens or creates the file and brings it to the newest version.
     static func open(path: String, schema: DatabaseSchema) throws(SQLiteStorageError) -> SQLiteDatabase {
+        try PrivateFile.create(path)
         do {
             // The pool switches to the write-ahead log and resets `synchronous` after its own preparation: hence below.
             let pool = try DatabasePool(path: path, configuration: configuration(path))
