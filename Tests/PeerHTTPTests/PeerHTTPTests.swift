@@ -1,0 +1,105 @@
+import AgentShieldTesting
+import Hummingbird
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import PeerHTTP
+import PeerTLS
+import SPIFFE
+import Testing
+
+struct PeerHTTPTests {
+    let clock = ManualClock(UnixTime(seconds: 1_800_000_000))
+    let own: TestTrustDomain
+
+    init() throws {
+        own = try TestTrustDomain("own.example", clock: clock)
+    }
+
+    /// Serves `GET /`, which answers with the caller's ID, around `body`.
+    private func serving(
+        _ clientCertificate: LiveIdentity.ClientCertificate, _ body: @escaping @Sendable (Int) async throws -> Void
+    ) async throws {
+        let identity = try LiveIdentity(TLSIdentity(svid: own.svid("/server"), bundles: own.bundles))
+        let verifier = PeerVerifier(identity: identity, authorizer: .anyVerified, now: clock.now)
+        let router = Router()
+        router.get("/") { _, _ in HTTPPeer.current?.id.string ?? "nobody" }
+        let (ports, port) = AsyncStream<Int>.makeStream()
+        let app = Application(
+            router: router, server: .peerTLS(identity, clientCertificate: clientCertificate, verifier: verifier),
+            configuration: .init(address: .hostname("127.0.0.1", port: 0)),
+            onServerRunning: { port.yield($0.localAddress?.port ?? 0) },
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await app.run() }
+            group.addTask {
+                for await number in ports {
+                    try await body(number)
+                    return
+                }
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    /// Sends two requests on one connection and gives all that comes back.
+    private func ask(_ port: Int, _ addTLS: @escaping @Sendable (any Channel) throws -> Void) async throws -> String {
+        let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .channelInitializer { channel in channel.eventLoop.makeCompletedFuture { try addTLS(channel) } }
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                }
+            }
+        return try await channel.executeThenClose { inbound, outbound in
+            try await outbound.write(
+                ByteBuffer(
+                    string: "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+            var text = ""
+            for try await part in inbound { text += String(buffer: part) }
+            return text
+        }
+    }
+
+    private func ask(_ port: Int, as svid: X509SVID) async throws -> String {
+        let identity = try LiveIdentity(TLSIdentity(svid: svid, bundles: own.bundles))
+        let verifier = PeerVerifier(identity: identity, authorizer: .anyVerified, now: clock.now)
+        return try await ask(port) { try $0.addClientTLS(identity, http2: false, verifier: verifier) }
+    }
+
+    @Test(arguments: [LiveIdentity.ClientCertificate.required, .requested])
+    func `every request of a connection knows its own caller`(mode: LiveIdentity.ClientCertificate) async throws {
+        try await serving(mode) { port in
+            async let one = ask(port, as: own.svid("/one"))
+            async let two = ask(port, as: own.svid("/two"))
+            for (text, id) in [
+                (try await one, "spiffe://own.example/one"), (try await two, "spiffe://own.example/two"),
+            ] {
+                #expect(text.split(separator: id, omittingEmptySubsequences: false).count == 3)
+            }
+        }
+    }
+
+    @Test func `a caller without a certificate is nobody`() async throws {
+        try await serving(.requested) { port in
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.certificateVerification = .none
+            let context = try NIOSSLContext(configuration: configuration)
+            let text = try await ask(port) { channel in
+                try channel.pipeline.syncOperations.addHandler(
+                    NIOSSLClientHandler(context: context, serverHostname: nil))
+            }
+            #expect(text.split(separator: "nobody", omittingEmptySubsequences: false).count == 3)
+        }
+    }
+
+    @Test func `a caller that does not verify gets no answer`() async throws {
+        let other = try TestTrustDomain("own.example", clock: clock)
+        try await serving(.requested) { port in
+            let text = try? await ask(port, as: other.svid("/one"))
+            #expect(text?.contains("200") != true)
+        }
+    }
+}
