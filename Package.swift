@@ -172,7 +172,7 @@ let testTargets: [Target] = [
         [
             "AgentShield", "AgentShieldTesting", "CredentialClient", "WorkloadAPI", "PeerRPC", "PeerTLS", "SPIFFE",
             "JOSE",
-            hummingbird, httpClient, lifecycle, logging, nioCore, nioPosix, nioSSL, grpcCore,
+            hummingbird, httpClient, nioCore, nioPosix, nioSSL, crypto,
         ]),
     tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
     tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
