@@ -12,6 +12,8 @@ struct EntrySnapshot: Sendable {
             self.entry = entry
             position = ListPosition(createdAt: entry.createdAt, key: entry.id)
         }
+
+        func isExpired(at time: UnixTime) -> Bool { entry.isExpired(at: time) }
     }
 
     private let server: SPIFFEID
@@ -83,15 +85,16 @@ struct EntrySnapshot: Sendable {
 
     /// What a node with these selectors may serve: entries under its own ID, under the built-in alias, under aliases
     /// whose selectors it has, and all their descendants.
-    func authorized(for node: SPIFFEID, selectors: [Selector], at time: UnixTime) -> [RegistrationEntry] {
+    func authorized(for node: SPIFFEID, selectors: [Selector], at time: UnixTime) -> AuthorizedEntries {
         var roots = rootParents(of: node, selectors: selectors, at: time)
         var visited = Set(roots)
-        var result: [RegistrationEntry] = []
+        var result = AuthorizedEntries()
         while let parent = roots.popLast() {
             guard let children = byParent[parent] else { continue }
-            result.reserveCapacity(result.count + children.count)
+            // Only once: growing to the exact size for every parent would copy again and again.
+            if result.isEmpty { result.reserveCapacity(children.count) }
             children.forEach { element in
-                if !element.item.entry.isExpired(at: time) { result.append(element.item.entry) }
+                if !element.item.isExpired(at: time) { result.append(element.item) }
                 return true
             }
             innerByParent[parent]?.forEach { element in

@@ -10,7 +10,8 @@ package enum EntryChange: Hashable, Sendable {
 
 /// Keeps registration entries.
 ///
-/// Implementations guarantee: `apply` is one transaction, durable when it returns; all or nothing.
+/// Implementations guarantee: `apply` is one transaction, all or nothing, durable when it returns, and not cut short by
+/// the cancellation of the calling task.
 package protocol EntryStore: Sendable {
     /// Every entry, in any order.
     func allEntries() async throws(StoreError) -> [RegistrationEntry]

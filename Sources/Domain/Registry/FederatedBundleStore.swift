@@ -10,7 +10,8 @@ package enum FederatedBundleChange: Hashable, Sendable {
 
 /// Keeps the bundles of other trust domains.
 ///
-/// Implementations guarantee: `apply` is one transaction, durable when it returns; all or nothing.
+/// Implementations guarantee: `apply` is one transaction, all or nothing, durable when it returns, and not cut short by
+/// the cancellation of the calling task.
 package protocol FederatedBundleStore: Sendable {
     /// Every federated bundle, in any order.
     func allBundles() async throws(StoreError) -> [FederatedBundle]

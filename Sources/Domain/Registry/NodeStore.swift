@@ -10,7 +10,8 @@ package enum NodeChange: Hashable, Sendable {
 
 /// Keeps attested node agents.
 ///
-/// Implementations guarantee: `apply` is one transaction, durable when it returns; all or nothing.
+/// Implementations guarantee: `apply` is one transaction, all or nothing, durable when it returns, and not cut short by
+/// the cancellation of the calling task.
 package protocol NodeStore: Sendable {
     /// Every node, in any order.
     func allNodes() async throws(StoreError) -> [NodeRecord]

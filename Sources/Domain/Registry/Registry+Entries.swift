@@ -29,9 +29,9 @@ extension Registry {
     }
 
     /// What the node may serve; nothing for a node that is banned or not attested. In no particular order.
-    package func authorizedEntries(for node: SPIFFEID) -> [RegistrationEntry] {
+    package func authorizedEntries(for node: SPIFFEID) -> AuthorizedEntries {
         let (entries, record) = state.withLock { ($0.entries, $0.nodes.node(node)) }
-        guard let record, !record.isBanned else { return [] }
+        guard let record, !record.isBanned else { return AuthorizedEntries() }
         return entries.authorized(for: node, selectors: record.selectors, at: now())
     }
 
