@@ -32,9 +32,13 @@ final class Running<Value: Sendable>: Sendable {
             defer { queue.finish() }
             try await run { queue.yield($0) }
         }
-        for await value in values { return Running(value: value, task: task, end: end) }
-        try await task.value
-        throw CancellationError()
+        return try await withTaskCancellationHandler {
+            for await value in values { return Running(value: value, task: task, end: end) }
+            try await task.value
+            throw CancellationError()
+        } onCancel: {
+            task.cancel()
+        }
     }
 
     /// Asks it to end and waits.
@@ -44,7 +48,13 @@ final class Running<Value: Sendable>: Sendable {
     }
 
     /// Waits for its own end.
-    func outcome() async throws { try await task.value }
+    func outcome() async throws {
+        try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            task.cancel()
+        }
+    }
 }
 
 /// A trust domain on this machine for one test: directory, control planes and agents in it.
