@@ -16,7 +16,7 @@ import Testing
         "a token that cannot be a path segment is refused",
         arguments: [
             ("", JoinTokenAttestation.TokenError.empty), ("a/b", .badCharacter), ("a b", .badCharacter),
-            ("a%2fb", .badCharacter), ("ä", .badCharacter), ("a\0", .badCharacter), (".", .dotSegment),
+            ("a%2fb", .badCharacter), ("ä", .badCharacter), (".", .dotSegment),
             ("..", .dotSegment), (String(repeating: "a", count: 256), .tooLong),
         ])
     func refuses(token: String, error: JoinTokenAttestation.TokenError) throws {

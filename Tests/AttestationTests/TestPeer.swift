@@ -81,7 +81,11 @@ enum TestPeerProgram {
             for compiler in ["cc", "clang"] {
                 let program = directory.appendingPathComponent("peer").path
                 let process = try ChildProcess("/usr/bin/env", [compiler, "-O1", "-o", program, source.path])
-                if process.wait() == 0 { return directory }
+                guard process.wait() == 0 else { continue }
+                atexit {
+                    if let directory = TestPeerProgram.directory { try? FileManager.default.removeItem(at: directory) }
+                }
+                return directory
             }
         } catch {}
         return nil
