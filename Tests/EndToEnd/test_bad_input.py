@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from harness.domain import run_cli, temporary_folder
+from harness.domain import default_binary, run_cli, temporary_folder
 from harness.polling import eventually
 from stage.deployment import OneProcess, uid_selector
 from wire import messages as m
@@ -87,8 +87,6 @@ class TestConfiguration:
         assert run_cli("validate", "-config", file).returncode == 0
 
     def test_an_environment_variable_is_named(self, tmp_path, monkeypatch):
-        from harness.domain import default_binary
-
         result = subprocess.run(
             [default_binary(), "server", "run", "-trustDomain", "bad.test", "-dataDir", tmp_path / "data"],
             env={**os.environ, "AGENTSHIELD_SERVER_CA_TTL": "soon"},
@@ -97,19 +95,21 @@ class TestConfiguration:
         assert "AGENTSHIELD_SERVER_CA_TTL" in one_line(result) or "server.ca_ttl" in one_line(result)
 
 
+@pytest.fixture(scope="module")
+def good():
+    """The data directory of a stopped trust domain."""
+    domain = OneProcess("damaged.test").start()
+    try:
+        for number in range(40):
+            domain.entry(f"/damaged/{number}", ["unix:uid:4242"])
+        assert domain.end() == 0
+        yield domain.data
+    finally:
+        domain.discard()
+
+
 class TestDamage:
     """A damaged data directory is refused, with what to do"""
-
-    @pytest.fixture(scope="class")
-    def good(self):
-        domain = OneProcess("damaged.test").start()
-        try:
-            for number in range(40):
-                domain.entry(f"/damaged/{number}", ["unix:uid:4242"])
-            assert domain.end() == 0
-            yield domain.data
-        finally:
-            domain.discard()
 
     @pytest.fixture
     def copy(self, good):
@@ -123,7 +123,7 @@ class TestDamage:
         return one_line(
             run_cli(
                 "server", "run", "-dataDir", data, "-trustDomain", "damaged.test", "-serverPort", 0, "-httpsPort", 0,
-                check=False, timeout=15,
+                check=False, timeout=8,
             )
         )  # fmt: skip
 
@@ -168,7 +168,7 @@ class TestDamage:
         line = one_line(
             run_cli(
                 "server", "run", "-dataDir", copy, "-trustDomain", "other.test", "-serverPort", 0, "-httpsPort", 0,
-                check=False, timeout=15,
+                check=False, timeout=8,
             )
         )  # fmt: skip
         assert "damaged.test" in line or "trust domain" in line
@@ -195,7 +195,7 @@ class TestDirectories:
         domain.entry("/second", [uid_selector()])
         result = run_cli(
             "server", "run", "-dataDir", domain.data, "-trustDomain", domain.name, "-serverPort", 0, "-httpsPort", 0,
-            check=False, timeout=15,
+            check=False, timeout=8,
         )  # fmt: skip
         line = one_line(result)
         assert str(domain.data) in line and "stop it first" in line
@@ -207,7 +207,7 @@ class TestDirectories:
         result = run_cli(
             "agent", "run", "-dataDir", domain.folder / "agent", "-trustDomain", domain.name, "-serverAddress",
             "127.0.0.1", "-serverPort", domain.port, "-socketPath", domain.folder / "x" / "w.sock",
-            check=False, timeout=15,
+            check=False, timeout=8,
         )  # fmt: skip
         assert str(domain.folder / "agent") in one_line(result)
         assert domain.ids() == []
@@ -223,7 +223,7 @@ class TestDirectories:
             shared.chmod(mode)
             result = run_cli(
                 "up", "-dataDir", folder / "data", "-trustDomain", "dir.test", "-serverPort", 0, "-httpsPort", 0,
-                flag, shared / "s.sock", check=False, timeout=15,
+                flag, shared / "s.sock", check=False, timeout=8,
             )  # fmt: skip
             line = result.stderr.strip().splitlines()[-1]
             assert result.returncode == 1
@@ -236,7 +236,7 @@ class TestDirectories:
         folder = tmp_path / ("x" * 100)
         result = run_cli(
             "server", "run", "-dataDir", tmp_path / "d", "-trustDomain", "long.test", "-serverPort", 0, "-httpsPort", 0,
-            "-socketPath", folder / "a.sock", check=False, timeout=15,
+            "-socketPath", folder / "a.sock", check=False, timeout=8,
         )  # fmt: skip
         assert result.returncode == 1
         assert re.search("path|long", result.stderr.strip().splitlines()[-1])

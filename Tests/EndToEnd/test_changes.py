@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from harness.polling import eventually
-from stage.deployment import uid_selector
+from stage.deployment import Deployment, uid_selector
 from wire import messages as m
 from wire.admin import entry
 from wire.keys import selector
@@ -14,8 +14,6 @@ from wire.keys import selector
 
 @pytest.fixture(scope="module")
 def domain():
-    from stage.deployment import Deployment
-
     domain = Deployment("changes.test").start()
     try:
         yield domain
@@ -39,12 +37,12 @@ def node_id(domain) -> str:
 
 
 def test_an_alias_of_this_node_brings_its_entries(registry):
-    """The alias is an entry whose parent is the server and whose selectors are the node's own"""
+    """As SPIRE makes it for a token: an entry below the node, by whose ID other entries name their parent"""
     registry.entry("/alias/workload", [uid_selector()], parent="/my/alias")
     assert registry.ids() == [], "no node has the alias yet"
     began = time.monotonic()
     alias = registry.admin.create_one(
-        entry(f"{registry.id}/my/alias", f"{registry.id}/spire/server", [f"spiffe_id:{node_id(registry)}"])
+        entry(f"{registry.id}/my/alias", node_id(registry), [f"spiffe_id:{node_id(registry)}"])
     )
     registry.wait_for_ids("/alias/workload")
     measured("alias to workload", began)
@@ -55,9 +53,10 @@ def test_an_alias_of_this_node_brings_its_entries(registry):
 
 
 def test_an_alias_of_another_node_brings_nothing(registry):
+    """Its selectors are not this node's"""
     registry.entry("/foreign/workload", [uid_selector()], parent="/foreign/alias")
     alias = registry.admin.create_one(
-        entry(f"{registry.id}/foreign/alias", f"{registry.id}/spire/server", ["spiffe_id:spiffe://changes.test/other"])
+        entry(f"{registry.id}/foreign/alias", f"{registry.id}/spire/server", ["tpm_devid:ca:fingerprint:00"])
     )
     registry.entry("/own", [uid_selector()])
     registry.wait_for_ids("/own")
