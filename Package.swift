@@ -170,7 +170,7 @@ let testTargets: [Target] = [
     tests(
         "AgentShieldTests",
         [
-            "AgentShield", "AgentShieldTesting", "CredentialClient", "WorkloadAPI", "PeerRPC", "PeerTLS", "SPIFFE",
+            "AgentShield", "AgentShieldTesting", "CredentialClient", "WorkloadAPI", "PeerRPC", "SPIFFE",
             "JOSE",
             hummingbird, httpClient, nioCore, nioPosix, nioSSL, crypto,
         ]),

@@ -16,14 +16,6 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "File to write the port to when the agent serves.") var portFile: String?
     @Option(help: "Seconds to wait for an identity.") var wait = 30
 
-    /// What callers get.
-    struct Answer: ResponseEncodable {
-        let agent: String
-        let caller: String
-        let decision: String
-        var forecast: String?
-    }
-
     func run() async throws {
         let (host, port) = try address()
         try await withIdentity(seconds: wait) { identity, own in
@@ -55,16 +47,17 @@ struct Serve: AsyncParsableCommand {
     private func router(_ own: SPIFFEID) -> Router<BasicRequestContext> {
         let router = Router()
         let allowed = Set(allow)
-        let decide: @Sendable (Request, BasicRequestContext) async throws -> EditedResponse<Answer> = { _, context in
+        let decide: @Sendable (Request, BasicRequestContext) async throws -> Response = { _, context in
             guard let caller = context.agentCaller else { throw HTTPError(.unauthorized) }
             let isAllowed = allowed.contains(caller.id)
-            Output.line(
-                "request from \(caller.id) serial \(caller.serialNumber.prefix(8)): \(isAllowed ? "allow" : "deny")")
-            return EditedResponse(
-                status: isAllowed ? .ok : .forbidden,
-                response: Answer(
-                    agent: own.string, caller: caller.id.string, decision: isAllowed ? "allow" : "deny",
-                    forecast: isAllowed ? "sunny, 21 degrees" : nil))
+            let decision = isAllowed ? "allow" : "deny"
+            Output.line("request from \(caller.id) serial \(caller.serialNumber.prefix(8)): \(decision)")
+            // A SPIFFE ID holds nothing that JSON would escape.
+            let forecast = isAllowed ? #","forecast":"sunny, 21 degrees""# : ""
+            let json = #"{"agent":"\#(own)","caller":"\#(caller.id)","decision":"\#(decision)"\#(forecast)}"#
+            return Response(
+                status: isAllowed ? .ok : .forbidden, headers: [.contentType: "application/json"],
+                body: ResponseBody(byteBuffer: ByteBuffer(string: json)))
         }
         router.get("task", use: decide)
         router.post("task", use: decide)
