@@ -197,4 +197,6 @@ def test_nothing_is_served_past_the_end_of_an_svid(deployment):
 
     eventually(refused, "the SVID of 6 s is not served any more", within=30, every=0.3)
     domain.start_server()
-    domain.wait_for_ids("/past", within=30)
+    eventually(
+        lambda: domain.ids() == [f"{domain.id}/past"], "it is served again", within=30, ignore=(grpc.RpcError,)
+    )
