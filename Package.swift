@@ -25,12 +25,10 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
-let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
 let nioHPACK = Target.Dependency.product(name: "NIOHPACK", package: "swift-nio-http2")
 let grpcCore = Target.Dependency.product(name: "GRPCCore", package: "grpc-swift-2")
-let grpcInProcess = Target.Dependency.product(name: "GRPCInProcessTransport", package: "grpc-swift-2")
 let grpcTransport = Target.Dependency.product(
     name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
 let grpcProtobuf = Target.Dependency.product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
@@ -151,8 +149,9 @@ let testTargets: [Target] = [
     tests(
         "NodeAgentTests",
         [
-            "NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "PeerRPC", "SPIFFE", "Attestation",
-            "AuditTrail", "JOSE", logging, grpcCore, grpcTransport, crypto,
+            "NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "SPIFFE", "Attestation", "AuditTrail",
+            logging,
+            crypto,
         ]),
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests(

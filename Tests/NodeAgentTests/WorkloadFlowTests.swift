@@ -36,7 +36,8 @@ import WorkloadAPI
                 var contexts = try await client.heldContexts()
                 #expect(try await contexts.next()?.svids.map(\.id.path) == ["/one"])
                 let second = try await serving.createEntry("/two")
-                #expect(try await contexts.until { $0.svids.count == 2 }.svids.map(\.id.path) == ["/one", "/two"])
+                #expect(
+                    try await contexts.until { $0.svids.count == 2 }.svids.map(\.id.path).sorted() == ["/one", "/two"])
                 try await serving.deleteEntry(second)
                 #expect(try await contexts.until { $0.svids.count == 1 }.svids.map(\.id.path) == ["/one"])
                 try await serving.deleteEntry(first)

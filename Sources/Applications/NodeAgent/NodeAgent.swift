@@ -56,7 +56,7 @@ package final class NodeAgent: Sendable {
                 directory: store.directory.path(of: "spool"), limitBytes: configuration.auditSpoolLimit, now: now,
                 randomBytes: randomBytes)
         } catch {
-            throw NodeAgentError.auditSpool(error.description)
+            throw NodeAgentError.auditSpool("`\(store.directory.path(of: "spool"))`: \(error.description)")
         }
         let audit = AgentAudit(spool: spool, policy: configuration.auditPolicy, logger: logger)
         let outcome: Result<Void, any Error>
@@ -103,9 +103,10 @@ package final class NodeAgent: Sendable {
                     await ready()
                 }
             }
-            group.addTask { [stop] in
+            group.addTask { [self] in
                 _ = try await stop.wait()
                 health.setAll(.notServing)
+                await recordStop(shared, audit)
                 server.beginGracefulShutdown()
                 // The server's own end comes first when its calls are done.
                 try await Task.sleep(for: .seconds(60))
@@ -127,11 +128,32 @@ package final class NodeAgent: Sendable {
         }
     }
 
+    /// Records an orderly stop and gives the spool a moment to empty; what stays is shipped at the next start.
+    private func recordStop(_ shared: Shared, _ audit: AgentAudit) async {
+        guard let id = shared.standing.withLock({ $0 }) else { return }
+        await audit.note(WorkloadEvents.life(.agentStop, id: id, requestID: HexText.encode(randomBytes(16))))
+        for _ in 0..<Self.lastShipmentTurns {
+            guard await audit.spool.pendingCount() > 0 else { return }
+            do { try await sleep(.milliseconds(25)) } catch { return }
+        }
+    }
+
+    /// How often an agent that stops looks whether its spool is empty: two seconds in all.
+    private static let lastShipmentTurns = 80
+
     /// What stays while identities come and go.
-    private struct Shared: Sendable {
+    private final class Shared: Sendable {
+        /// The agent's own ID once it is attested.
+        let standing = Mutex<SPIFFEID?>(nil)
         let cache: AgentCache
         let syncSignal: Signal
         let signSignal: Signal
+
+        init(cache: AgentCache, syncSignal: Signal, signSignal: Signal) {
+            self.cache = cache
+            self.syncSignal = syncSignal
+            self.signSignal = signSignal
+        }
     }
 
     private func workloadServer(
@@ -160,6 +182,7 @@ package final class NodeAgent: Sendable {
         var standing = try await attestation.stand()
         let firstReady = Atomic<Bool>(false)
         while true {
+            shared.standing.withLock { $0 = standing.identity.id }
             await audit.note(
                 WorkloadEvents.life(.agentStart, id: standing.identity.id, requestID: HexText.encode(randomBytes(16))))
             do {

@@ -1,6 +1,5 @@
 import AuditTrail
 import GRPCCore
-import GRPCProtobuf
 import PeerRPC
 
 /// Runs the authorizer before every handler and records every refusal.
@@ -21,8 +20,11 @@ struct AuthorizationInterceptor: ServerInterceptor {
         let caller: AuthorizedCaller
         do {
             caller = try await authorizer.authorize(peer, method: method)
+        } catch let refused as NodeRefused {
+            record(refused.refusal.rawValue, method, peer)
+            throw PermissionDeniedReason.error(for: refused.refusal)
         } catch {
-            record(error, method, peer)
+            record((error as? RPCError)?.code.description ?? "unknown", method, peer)
             throw error
         }
         var context = context
@@ -30,13 +32,12 @@ struct AuthorizationInterceptor: ServerInterceptor {
         return try await next(request, context)
     }
 
-    private func record(_ error: any Error, _ method: String, _ peer: ConnectionPeer) {
-        let code = (error as? RPCError)?.code ?? (error as? GoogleRPCStatus)?.code ?? .unknown
+    private func record(_ reason: String, _ method: String, _ peer: ConnectionPeer) {
         refusals.record(
             AuditEvent(
                 type: .requestRefuse, agent: authorizer.auditField(of: peer),
                 resource: AuditEvent.ResourceField(kind: "rpc", id: method),
-                decision: AuditEvent.DecisionField(action: "call", result: .deny, reason: code.description),
+                decision: AuditEvent.DecisionField(action: "call", result: .deny, reason: reason),
                 correlation: AuditEvent.CorrelationField(requestID: Hex.encode(authorizer.randomBytes(16)))),
             source: peer.sourceHost, kind: method)
     }

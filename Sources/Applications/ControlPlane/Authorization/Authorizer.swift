@@ -15,7 +15,7 @@ struct Authorizer: Sendable {
     /// gone since.
     let verify: @Sendable (_ chain: [[UInt8]], _ time: UnixTime) -> VerifiedX509SVID?
 
-    /// - Throws: `RPCError` or `GoogleRPCStatus`, PermissionDenied with SPIRE's reason for a node agent.
+    /// - Throws: `NodeRefused` for a node agent that may not go on, `RPCError` for everybody else.
     func authorize(_ peer: ConnectionPeer, method: String) async throws -> AuthorizedCaller {
         let allowed = AuthorizationTable.callers(of: method)
         let presented = try present(peer)
@@ -51,7 +51,7 @@ struct Authorizer: Sendable {
             _ = try await registry.checkNode(svid.id, serial: svid.leaf.serialNumber, expiresAt: svid.expiresAt)
         } catch {
             switch error {
-            case .refused(let refusal): throw PermissionDeniedReason.error(for: refusal)
+            case .refused(let refusal): throw NodeRefused(refusal: refusal)
             case .failed: throw RPCError(code: .unavailable, message: "the node's record cannot be read or written now")
             }
         }
@@ -94,7 +94,7 @@ struct Authorizer: Sendable {
     private func refusal(of chain: [[UInt8]]) -> any Error {
         let ended = chain.first.flatMap { try? ParsedCertificate(der: $0) }.map(\.notAfter)
         if let ended, ended < now(), let svid = verify(chain, ended), Self.isNodeID(svid.id) {
-            return PermissionDeniedReason.error(for: .expired)
+            return NodeRefused(refusal: .expired)
         }
         return RPCError(code: .unauthenticated, message: "the client certificate does not verify")
     }
@@ -113,6 +113,11 @@ extension ConnectionPeer {
         guard let colon = remoteAddress.utf8.lastIndex(of: UInt8(ascii: ":")) else { return remoteAddress }
         return String(remoteAddress[..<colon])
     }
+}
+
+/// A node agent that is known and may not go on.
+struct NodeRefused: Error {
+    let refusal: NodeRefusal
 }
 
 /// Lower-case hexadecimal.

@@ -57,12 +57,25 @@ struct DataDirectory: Sendable {
             guard let seed = try? PEMSeed.decode(stored),
                 let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: seed)
             else { throw DataDirectoryError.damagedCheckpointKey(path) }
+            // A new log under the old key would be a fork. Only a crash in the very first start may leave the key alone.
+            let isEmpty = try await audit.loadTail().size == 0
+            let isUnused = try await registry.authorityStore.load().records.isEmpty
+            guard !isEmpty || isUnused else { throw DataDirectoryError.missingLog(path) }
+            try checkOrigin(origin)
             return try NoteSigner(name: origin, privateKey: key)
         }
         guard try await audit.loadTail().size == 0 else { throw DataDirectoryError.missingCheckpointKey(path) }
         let key = try Curve25519.Signing.PrivateKey(rawRepresentation: world.randomBytes(32))
         try keys.replace(Name.checkpointKey, with: PEMSeed.encode(Array(key.rawRepresentation)))
         return try NoteSigner(name: origin, privateKey: key)
+    }
+
+    /// The data directory of another trust domain has a log of another name.
+    private func checkOrigin(_ origin: String) throws {
+        guard let stored = try root.read(Name.verifierKey) else { return }
+        let text = String(decoding: stored.filter { $0 != 0x0a }, as: UTF8.self)
+        guard let verifier = try? NoteVerifier(vkey: text), verifier.name != origin else { return }
+        throw DataDirectoryError.otherTrustDomain(path, log: verifier.name)
     }
 
     /// Puts the verifier key beside the databases.
@@ -77,11 +90,17 @@ struct DataDirectory: Sendable {
 enum DataDirectoryError: Error, CustomStringConvertible {
     case damagedCheckpointKey(String)
     case missingCheckpointKey(String)
+    case missingLog(String)
+    case otherTrustDomain(String, log: String)
 
     var description: String {
         switch self {
         case .damagedCheckpointKey(let path):
             "`\(path)/keys/audit-log.pem` is damaged: restore it from a backup"
+        case .missingLog(let path):
+            "the audit log in `\(path)` is gone while its key is there: restore `audit.sqlite` from a backup"
+        case .otherTrustDomain(let path, let log):
+            "`\(path)` is the data directory of another trust domain: its audit log is `\(log)`"
         case .missingCheckpointKey(let path):
             "`\(path)/keys/audit-log.pem` is gone while the audit log is not empty: restore it from a backup"
         }

@@ -42,6 +42,8 @@ final class ChildProcess: @unchecked Sendable {
         } catch {
             throw CommandFailure("cannot start `\(path)`: \(error.localizedDescription)")
         }
+        // Ours must go, or the end of its output would never come.
+        try? output.fileHandleForWriting.close()
     }
 
     var isRunning: Bool { process.isRunning }

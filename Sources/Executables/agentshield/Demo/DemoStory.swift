@@ -95,7 +95,7 @@ final class DemoStory: Sendable {
         for (name, why) in [("nobody-agent", "has no registration entry"), ("stranger-agent", "is \(strangerID)")] {
             let impostor = try start(
                 "\(directory)/\(name)",
-                ["call", "--url", url, "--server", weatherID, "--every", "500ms", "--for", "1s"],
+                ["call", "--url", url, "--server", weatherID, "--every", "500ms", "--for", "1s", "--wait", "2"],
                 environment: workloadEnvironment)
             say("   \(name) \(why):")
             for await line in impostor.lines { say("   \(line)") }

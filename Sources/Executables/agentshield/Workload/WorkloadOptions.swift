@@ -15,7 +15,8 @@ struct WorkloadOptions: ParsableArguments {
         let endpoint: WorkloadEndpoint
         do throws(WorkloadEndpointError) {
             if let socketPath {
-                endpoint = try WorkloadEndpoint(socketPath.hasPrefix("/") ? "unix://\(socketPath)" : socketPath)
+                let isAddress = socketPath.hasPrefix("unix:") || socketPath.hasPrefix("tcp:")
+                endpoint = try WorkloadEndpoint(isAddress ? socketPath : "unix://\(absolute(socketPath))")
             } else if let address = Environment[WorkloadEndpoint.environmentVariable] {
                 endpoint = try WorkloadEndpoint(address)
             } else {
