@@ -74,10 +74,11 @@ class Relay:
             shutil.copyfile(SCRIPT, script)
         script.chmod(0o644)
         near, far = socket.socketpair()
+        # Not by Popen's `user`: that makes Python fork with all its handlers, which gRPC's threads do not always survive.
+        become = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         self.popen = subprocess.Popen(
-            [program or PERL, script, endpoint, *([successor] if successor else [])],
+            [*become, program or PERL, script, endpoint, *([successor] if successor else [])],
             stdin=far, stdout=subprocess.PIPE, cwd="/",
-            **({} if user is None else {"user": user, "group": user, "extra_groups": []}),
         )  # fmt: skip
         far.close()
         self.expect("ready")
