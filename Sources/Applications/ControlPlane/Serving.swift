@@ -27,6 +27,11 @@ package struct Serving: Sendable {
     /// The trust bundle now.
     package var bundle: TrustBundle { authorities.bundle }
 
+    /// Calls `use` with the bundle at every change, until the task is cancelled.
+    package func followBundle(_ use: @Sendable (TrustBundle) -> Void) async {
+        for await _ in authorities.changes() { use(authorities.bundle) }
+    }
+
     /// Whether the node agent with this ID would still be served.
     package func knowsNode(_ id: SPIFFEID) -> Bool {
         registry.node(id).map { !$0.isBanned } ?? false

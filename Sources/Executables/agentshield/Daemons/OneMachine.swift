@@ -62,6 +62,10 @@ final class OneMachine: Sendable {
             configuration: settings, logger: logger, now: WallClock.now, randomBytes: WallClock.randomBytes,
             sleep: { try await Task.sleep(for: $0) })
         nodeAgent.withLock { $0 = agent }
+        let following = Task { [configuration, logger] in
+            await serving.keepBundleFile(in: configuration.dataDirectory, logger: logger)
+        }
+        defer { following.cancel() }
         try await agent.run { [self] in
             do {
                 var members = try serving.readyMembers(dataDirectory: configuration.dataDirectory)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlPlane
 import JOSE
+import Logging
 
 struct Server: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The control plane.", subcommands: [ServerRun.self])
@@ -37,6 +38,7 @@ struct ServerRun: AsyncParsableCommand {
                     logger.info(
                         "the control plane serves",
                         metadata: ["nodeAPI": "\(serving.nodeAPI)", "https": "\(serving.https)"])
+                    await serving.keepBundleFile(in: configuration.dataDirectory, logger: logger)
                 }
             }
         } catch let failure as CommandFailure {
@@ -55,9 +57,22 @@ extension ControlPlane.World {
 }
 
 extension Serving {
+    /// Keeps the file that the ready file names as `trustBundle` as the bundle is, until the task is cancelled.
+    func keepBundleFile(in dataDirectory: String, logger: Logger) async {
+        await followBundle { bundle in
+            do {
+                try LocalFile.write(Array(bundle.pem.utf8), to: Self.bundlePath(dataDirectory), mode: 0o644)
+            } catch {
+                logger.error("cannot write the trust bundle", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private static func bundlePath(_ dataDirectory: String) -> String { "\(dataDirectory)/bundle.pem" }
+
     /// What the ready file holds of the control plane; writes the trust bundle beside the databases first.
     func readyMembers(dataDirectory: String) throws -> [(String, JSONValue)] {
-        let bundlePath = "\(dataDirectory)/bundle.pem"
+        let bundlePath = Self.bundlePath(dataDirectory)
         try LocalFile.write(Array(bundle.pem.utf8), to: bundlePath, mode: 0o644)
         return [
             ("nodeAPI", .string(nodeAPI)), ("https", .string(https)), ("adminSocket", .string(adminSocketPath)),
