@@ -15,7 +15,7 @@ package struct NodeAgentConfiguration: Sendable {
     /// A join token for the first attestation; not needed again while the stored identity is good.
     package var joinToken: String?
     /// How the server is known before the first attestation.
-    package var bootstrap: Bootstrap = .insecure
+    package var bootstrap: Bootstrap = .stored
     /// Whether workloads also get `unix:path` and `unix:sha256` selectors.
     package var discoverWorkloadPath = false
     /// Largest executable that is hashed, in bytes; 0 means no limit, negative means never hash.
@@ -53,6 +53,8 @@ package struct NodeAgentConfiguration: Sendable {
         case bundle(TrustBundle)
         /// Not at all: whoever answers first is believed from then on. For trials.
         case insecure
+        /// Only what an earlier run has stored; without it the agent does not start.
+        case stored
     }
 
     /// What happens when the audit spool is full or broken (architecture, decision 7).

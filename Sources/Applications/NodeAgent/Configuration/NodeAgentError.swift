@@ -24,6 +24,8 @@ package enum NodeAgentError: Error, Equatable, CustomStringConvertible {
     case workloadSocket(String)
     /// The audit spool cannot be used.
     case auditSpool(String)
+    /// Nothing says which server to believe.
+    case noTrustBundle
     /// A node agent runs once.
     case alreadyRan
 
@@ -54,6 +56,8 @@ package enum NodeAgentError: Error, Equatable, CustomStringConvertible {
             "the server does not accept this node's identity `\(id)` any more (\(refusal.text)): "
                 + "start with a new join token"
         case .workloadSocket(let reason): "the Workload API cannot be served: \(reason)"
+        case .noTrustBundle:
+            "no trust bundle: give -trustBundle FILE for the first start (or -insecureBootstrap, which trusts anybody)"
         case .auditSpool(let reason): "the audit spool cannot be used: \(reason)"
         case .alreadyRan: "a node agent runs only once"
         }

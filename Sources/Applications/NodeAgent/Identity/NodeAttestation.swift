@@ -118,6 +118,9 @@ struct NodeAttestation: Sendable {
         switch configuration.bootstrap {
         case .bundle(let bundle): return bundle
         case .insecure: return try await firstContact()
+        case .stored:
+            guard let stored = try store.loadBundle() else { throw NodeAgentError.noTrustBundle }
+            return stored
         }
     }
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import NodeAgent
 import SPIFFE
 
@@ -61,10 +60,6 @@ struct AgentRunOptions: ParsableArguments {
             } catch {
                 throw CommandFailure("\(settings.name("trust_bundle_path")) `\(file)`: \(error)")
             }
-        } else if access("\(directory)/bundle.json", F_OK) != 0 {
-            // Without a bundle anybody on the way could be the control plane: that has to be somebody's explicit wish.
-            throw CommandFailure(
-                "-trustBundle FILE is needed for the first start (or -insecureBootstrap, which trusts anybody)")
         }
         return configuration
     }
