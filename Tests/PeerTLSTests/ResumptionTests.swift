@@ -54,7 +54,8 @@ import Testing
         }
         try? input.fileHandleForWriting.write(contentsOf: Data("Q\n".utf8))
         try? input.fileHandleForWriting.close()
-        process.waitUntilExit()
+        // `waitUntilExit` runs a run loop on a thread of the pool and can miss the end.
+        for _ in 0..<500 where process.isRunning { usleep(10_000) }
         return text
     }
 
