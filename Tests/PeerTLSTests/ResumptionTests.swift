@@ -55,7 +55,7 @@ import Testing
         try? input.fileHandleForWriting.write(contentsOf: Data("Q\n".utf8))
         try? input.fileHandleForWriting.close()
         // `waitUntilExit` runs a run loop on a thread of the pool and can miss the end.
-        for _ in 0..<500 where process.isRunning { usleep(10_000) }
+        for _ in 0..<500 where process.isRunning { try? await Task.sleep(for: .milliseconds(10)) }
         return text
     }
 
