@@ -4,9 +4,11 @@ Seeded, so that a failure comes back. After each attack the process is the same 
 """
 
 import random
+import select
 import socket
+import ssl
 import struct
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -148,20 +150,25 @@ WAYS = ["admin socket", "Workload API", "node API"]
 
 
 class Wire:
-    """One connection that sends raw bytes, and takes what comes back so that neither side blocks."""
+    """One connection that sends raw bytes, and takes what comes back so that neither side blocks.
+
+    One thread does both: OpenSSL forbids that one reads a TLS connection while another writes it.
+    """
+
+    TIMEOUT = 10
 
     def __init__(self, domain, way: str):
         if way == "node API":
             host, _, port = domain.node_api.rpartition(":")
-            plain = socket.create_connection((host, int(port)), timeout=10)
+            plain = socket.create_connection((host, int(port)), timeout=self.TIMEOUT)
             self.socket = client_context(domain.roots).wrap_socket(plain)
         else:
             self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(self.TIMEOUT)
             path = domain.admin_socket if way == "admin socket" else domain.workload_socket
             # A full backlog refuses at once on a Unix socket.
             eventually(lambda: self.socket.connect(path) is None, "a connection", ignore=(BlockingIOError,))
-        self.socket.settimeout(10)
-        self._reader: threading.Thread | None = None
+        self.socket.setblocking(False)
 
     def __enter__(self) -> "Wire":
         return self
@@ -170,34 +177,37 @@ class Wire:
         self.close()
 
     def close(self) -> None:
-        # The reader must be gone before the descriptor's number belongs to another connection.
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        if self._reader:
-            self._reader.join(15)
         self.socket.close()
 
     def send(self, data: bytes) -> bool:
-        """False when the other side has closed."""
+        """False when the other side has closed, or takes nothing for ten seconds."""
+        rest = memoryview(data)
+        deadline = time.monotonic() + self.TIMEOUT
         try:
-            self.socket.sendall(data)
+            while rest:
+                self._take()
+                try:
+                    rest = rest[self.socket.send(rest) :]
+                    deadline = time.monotonic() + self.TIMEOUT
+                except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                    if time.monotonic() > deadline:
+                        return False
+                    select.select([self.socket], [self.socket], [], self.TIMEOUT)
             return True
         except OSError:
             return False
 
     def http2(self) -> "Wire":
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
         self.send(PREFACE + frame(4, 0, 0, b""))
         return self
 
-    def _read(self) -> None:
+    def _take(self) -> None:
+        """What has come so far; raises an OSError once the other side has closed."""
         try:
             while self.socket.recv(65536):
                 pass
-        except OSError:
+            raise ConnectionResetError
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
 
 

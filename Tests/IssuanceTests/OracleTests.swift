@@ -82,7 +82,7 @@ struct OracleTests {
             let time = String(domain.clock.now.seconds)
             for (number, svid) in leafs.enumerated() {
                 for purpose in ["sslserver", "sslclient"] {
-                    let status = try openSSL(
+                    let status = try await openSSL(
                         "verify", "-x509_strict", "-purpose", purpose, "-attime", time, "-CAfile", rootFile,
                         try write("leaf\(number)", svid.leaf.der))
                     #expect(status == 0, "\(svid.id)")
@@ -100,21 +100,23 @@ struct OracleTests {
                 issuer: CertificateIssuer(intermediate), serialNumber: try SerialNumber([1]),
                 notBefore: domain.clock.now - 10, notAfter: domain.clock.now + 60
             ).sign(with: key)
-            let status = try openSSL(
+            let status = try await openSSL(
                 "verify", "-x509_strict", "-attime", time, "-CAfile", rootFile, "-untrusted",
                 try write("intermediate", intermediate.der), try write("below", leaf))
             #expect(status == 0)
         }
     }
 
-    private func openSSL(_ arguments: String...) throws -> Int32 {
+    private func openSSL(_ arguments: String...) async throws -> Int32 {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["openssl"] + arguments
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
-        process.waitUntilExit()
+        // `waitUntilExit` runs a run loop on a thread of the pool and can miss the end.
+        for _ in 0..<1000 where process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
+        try #require(!process.isRunning)
         return process.terminationStatus
     }
 

@@ -54,7 +54,7 @@ final class ChildProcess: @unchecked Sendable {
         process.terminate()
         for _ in 0..<100 where process.isRunning { try? await Task.sleep(for: .milliseconds(50)) }
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        process.waitUntilExit()
+        for _ in 0..<100 where process.isRunning { try? await Task.sleep(for: .milliseconds(20)) }
     }
 
     /// Its exit code, once it has ended by itself.
