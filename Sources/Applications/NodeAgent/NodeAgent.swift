@@ -171,7 +171,10 @@ package final class NodeAgent: Sendable {
             path: configuration.workloadSocketPath, access: .everyone,
             limits: .with { $0.grace = .seconds(2) },
             services: [WorkloadAPIService(service), health],
-            interceptors: [.apply(WorkloadHeaderInterceptor(), to: .all)])
+            interceptors: [
+                .apply(RefusalInterceptor(audit: audit, randomBytes: randomBytes), to: .all),
+                .apply(WorkloadHeaderInterceptor(), to: .all),
+            ])
     }
 
     /// Lives with one identity after the other.

@@ -2,7 +2,7 @@ import AuditTrail
 import GRPCCore
 import PeerRPC
 
-/// Runs the authorizer before every handler and records every refusal.
+/// Runs the authorizer before every handler, and records every refusal: its own, and requests that handlers find at fault.
 struct AuthorizationInterceptor: ServerInterceptor {
     let authorizer: Authorizer
     let refusals: RefusalRecorder
@@ -28,17 +28,19 @@ struct AuthorizationInterceptor: ServerInterceptor {
             throw error
         }
         var context = context
-        context.transportSpecific = CallerContext(caller: caller)
-        return try await next(request, context)
+        let requestRefusals = RequestRefusals(recorder: refusals, method: method, caller: caller)
+        context.transportSpecific = CallerContext(caller: caller, refusals: requestRefusals)
+        let authorized = context
+        return try await authorized.observingFailure(requestRefusals.note) {
+            try await next(request, authorized)
+        }
     }
 
     private func record(_ reason: String, _ method: String, _ peer: ConnectionPeer) {
         refusals.record(
-            AuditEvent(
-                type: .requestRefuse, agent: authorizer.auditField(of: peer),
-                resource: AuditEvent.ResourceField(kind: "rpc", id: method),
-                decision: AuditEvent.DecisionField(action: "call", result: .deny, reason: reason),
-                correlation: AuditEvent.CorrelationField(requestID: Hex.encode(authorizer.randomBytes(16)))),
+            .refusal(
+                of: method, reason: reason, agent: authorizer.auditField(of: peer),
+                requestID: Hex.encode(authorizer.randomBytes(16))),
             source: peer.sourceHost, kind: method)
     }
 }

@@ -46,6 +46,7 @@ package struct AuthorizedCaller: Sendable {
 /// Carries the caller from the interceptor to the handler.
 struct CallerContext: ServerContext.TransportSpecific {
     let caller: AuthorizedCaller
+    let refusals: RequestRefusals
 }
 
 extension ServerContext {
@@ -56,6 +57,16 @@ extension ServerContext {
                 throw RPCError(code: .permissionDenied, message: "the caller was not authorized")
             }
             return context.caller
+        }
+    }
+
+    /// Where the items of a batch that are refused are noted; what ends the whole call is noted without this.
+    var refusals: RequestRefusals {
+        get throws(RPCError) {
+            guard let context = transportSpecific as? CallerContext else {
+                throw RPCError(code: .permissionDenied, message: "the caller was not authorized")
+            }
+            return context.refusals
         }
     }
 

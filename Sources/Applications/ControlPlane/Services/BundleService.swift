@@ -65,6 +65,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
         request: Spire_Api_Server_Bundle_V1_BatchCreateFederatedBundleRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Bundle_V1_BatchCreateFederatedBundleResponse {
         let caller = try context.caller
+        let refusals = try context.refusals
         try Self.checkBatch(request.bundle.count)
         let mask = request.hasOutputMask ? request.outputMask : nil
         var response = Spire_Api_Server_Bundle_V1_BatchCreateFederatedBundleResponse()
@@ -74,7 +75,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
                 result.bundle = try await write(wanted, .create, caller).masked(mask)
                 result.status = .ok
             } catch {
-                result.status = Spire_Api_Types_Status(error)
+                result.status = refusals.status(error)
             }
             response.results.append(result)
         }
@@ -85,6 +86,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
         request: Spire_Api_Server_Bundle_V1_BatchUpdateFederatedBundleRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Bundle_V1_BatchUpdateFederatedBundleResponse {
         let caller = try context.caller
+        let refusals = try context.refusals
         try Self.checkBatch(request.bundle.count)
         let mask = request.hasOutputMask ? request.outputMask : nil
         var response = Spire_Api_Server_Bundle_V1_BatchUpdateFederatedBundleResponse()
@@ -95,7 +97,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
                 result.bundle = try await write(merged, .update, caller).masked(mask)
                 result.status = .ok
             } catch {
-                result.status = Spire_Api_Types_Status(error)
+                result.status = refusals.status(error)
             }
             response.results.append(result)
         }
@@ -106,6 +108,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
         request: Spire_Api_Server_Bundle_V1_BatchSetFederatedBundleRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Bundle_V1_BatchSetFederatedBundleResponse {
         let caller = try context.caller
+        let refusals = try context.refusals
         try Self.checkBatch(request.bundle.count)
         let mask = request.hasOutputMask ? request.outputMask : nil
         var response = Spire_Api_Server_Bundle_V1_BatchSetFederatedBundleResponse()
@@ -115,7 +118,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
                 result.bundle = try await write(wanted, .set, caller).masked(mask)
                 result.status = .ok
             } catch {
-                result.status = Spire_Api_Types_Status(error)
+                result.status = refusals.status(error)
             }
             response.results.append(result)
         }
@@ -126,6 +129,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
         request: Spire_Api_Server_Bundle_V1_BatchDeleteFederatedBundleRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Bundle_V1_BatchDeleteFederatedBundleResponse {
         let caller = try context.caller
+        let refusals = try context.refusals
         try Self.checkBatch(request.trustDomains.count)
         let mode: BundleDeleteMode =
             switch request.mode {
@@ -148,7 +152,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
                 }
                 result.status = .ok
             } catch {
-                result.status = Spire_Api_Types_Status(error)
+                result.status = refusals.status(error)
             }
             response.results.append(result)
         }

@@ -55,6 +55,7 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         request: Spire_Api_Server_Entry_V1_BatchCreateEntryRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Entry_V1_BatchCreateEntryResponse {
         let caller = try context.caller
+        let refusals = try context.refusals
         try Self.checkBatch(request.entries.count)
         let mask = request.hasOutputMask ? request.outputMask : nil
         var response = Spire_Api_Server_Entry_V1_BatchCreateEntryResponse()
@@ -71,7 +72,7 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
                     result.entry = Spire_Api_Types_Entry(entry, mask: mask)
                 }
             } catch {
-                result.status = Spire_Api_Types_Status(error)
+                result.status = refusals.status(error)
             }
             response.results.append(result)
         }
@@ -93,6 +94,7 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         request: Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Entry_V1_BatchUpdateEntryResponse {
         let caller = try context.caller
+        let refusals = try context.refusals
         try Self.checkBatch(request.entries.count)
         let written = EntryMask(request.hasInputMask ? request.inputMask : nil)
         let mask = request.hasOutputMask ? request.outputMask : nil
@@ -103,7 +105,7 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
                 result.entry = Spire_Api_Types_Entry(try await update(wanted, written, caller), mask: mask)
                 result.status = .ok
             } catch {
-                result.status = Spire_Api_Types_Status(error)
+                result.status = refusals.status(error)
             }
             response.results.append(result)
         }
@@ -127,6 +129,7 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         request: Spire_Api_Server_Entry_V1_BatchDeleteEntryRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Entry_V1_BatchDeleteEntryResponse {
         let caller = try context.caller
+        let refusals = try context.refusals
         try Self.checkBatch(request.ids.count)
         var response = Spire_Api_Server_Entry_V1_BatchDeleteEntryResponse()
         for id in request.ids {
@@ -136,7 +139,7 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
                 try await delete(id, caller)
                 result.status = .ok
             } catch {
-                result.status = Spire_Api_Types_Status(error)
+                result.status = refusals.status(error)
             }
             response.results.append(result)
         }

@@ -18,6 +18,7 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
         request: Spire_Api_Server_Svid_V1_BatchNewX509SVIDRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Svid_V1_BatchNewX509SVIDResponse {
         let agent = try context.liveAgent
+        let refusals = try context.refusals
         guard !request.params.isEmpty else { throw RPCError(code: .invalidArgument, message: "missing parameters") }
         guard request.params.count <= Self.maximumBatch else {
             throw RPCError(code: .invalidArgument, message: "a batch carries at most \(Self.maximumBatch) requests")
@@ -27,7 +28,7 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
             of: (Int, Spire_Api_Server_Svid_V1_BatchNewX509SVIDResponse.Result).self
         ) { group in
             for (position, params) in request.params.enumerated() {
-                group.addTask { (position, await newX509SVID(params, agent.id, agent.caller)) }
+                group.addTask { (position, await newX509SVID(params, agent.id, agent.caller, refusals)) }
             }
             var results = [Spire_Api_Server_Svid_V1_BatchNewX509SVIDResponse.Result](
                 repeating: .init(), count: request.params.count)
@@ -38,7 +39,8 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
     }
 
     private func newX509SVID(
-        _ params: Spire_Api_Server_Svid_V1_NewX509SVIDParams, _ node: SPIFFEID, _ caller: AuthorizedCaller
+        _ params: Spire_Api_Server_Svid_V1_NewX509SVIDParams, _ node: SPIFFEID, _ caller: AuthorizedCaller,
+        _ refusals: RequestRefusals
     ) async -> Spire_Api_Server_Svid_V1_BatchNewX509SVIDResponse.Result {
         var result = Spire_Api_Server_Svid_V1_BatchNewX509SVIDResponse.Result()
         do throws(RPCError) {
@@ -54,7 +56,7 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
                 throw RPCError(error)
             }
         } catch {
-            result.status = Spire_Api_Types_Status(error)
+            result.status = refusals.status(error)
         }
         return result
     }

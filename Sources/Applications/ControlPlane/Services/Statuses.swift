@@ -30,7 +30,8 @@ extension RPCError {
             case .storage, .audit: .unavailable
             }
         self.init(
-            code: code, message: code == .unavailable ? "the record cannot be read or written now" : error.description)
+            code: code, message: code == .unavailable ? "the record cannot be read or written now" : error.description,
+            cause: error)
     }
 
     /// What a caller is told of an identity that was not issued.
@@ -41,6 +42,8 @@ extension RPCError {
             case .intentNotRecorded(.storageFull), .outcomeNotRecorded(.storageFull): .resourceExhausted
             default: .unavailable
             }
-        self.init(code: code, message: code == .unavailable ? "the identity cannot be issued now" : error.description)
+        self.init(
+            code: code, message: code == .unavailable ? "the identity cannot be issued now" : error.description,
+            cause: error)
     }
 }

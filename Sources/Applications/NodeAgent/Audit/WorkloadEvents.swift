@@ -44,6 +44,11 @@ enum WorkloadEvents {
             correlation: AuditEvent.CorrelationField(requestID: requestID))
     }
 
+    /// Whom refusals are counted by.
+    static func source(_ process: ProcessPeer?) -> String {
+        process.map { "uid:\($0.uid)" } ?? "unknown"
+    }
+
     /// The agent itself started or stopped.
     static func life(_ type: EventType, id: SPIFFEID?, requestID: String, reason: String? = nil) -> AuditEvent {
         AuditEvent(

@@ -67,7 +67,7 @@ struct WorkloadService: Sendable {
     ) async {
         await audit.refused(
             WorkloadEvents.refused(peer.process, method: method, reason: reason, requestID: requestID),
-            source: peer.process.map { "uid:\($0.uid)" } ?? "unknown", kind: "\(method) \(kind)")
+            source: WorkloadEvents.source(peer.process), kind: "\(method) \(kind)")
     }
 
     /// Records that identities are handed out; without the record they are not, unless policy says otherwise.
