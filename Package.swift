@@ -73,6 +73,8 @@ let adapters: [Target] = [
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
     library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
     library(
+        "Adapters", "BundleEndpointClient", ["SPIFFE", "PeerTLS", nioCore, nioPosix, nioSSL, nioHTTP1]),
+    library(
         "Adapters", "PeerRPC",
         [
             nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, grpcCore, grpcTransport, grpcProtobuf, protobuf,
@@ -89,8 +91,9 @@ let applications: [Target] = [
     library(
         "Applications", "ControlPlane",
         [
-            "SPIFFE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance", "SQLiteStorage",
-            "PeerTLS", "PeerRPC", "PeerHTTP", "ControlPlaneAPI", logging, lifecycle, grpcCore, grpcProtobuf, protobuf,
+            "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance", "SQLiteStorage",
+            "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "ControlPlaneAPI", logging, lifecycle, grpcCore,
+            grpcProtobuf, protobuf,
             hummingbird, nioCore, nioSSL, crypto,
         ]),
     library(
@@ -115,8 +118,9 @@ let executables: [Target] = [
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "JOSE", "SPIFFE", "TransparencyLog", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI", "Observability",
-            "ControlPlane", "NodeAgent", argumentParser, yams, logging, unixSignals, grpcCore, grpcTransport, protobuf,
+            "JOSE", "SPIFFE", "TransparencyLog", "Registry", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI",
+            "Observability", "ControlPlane", "NodeAgent", argumentParser, yams, logging, unixSignals, grpcCore,
+            grpcTransport, protobuf,
             crypto,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),

@@ -20,7 +20,9 @@ UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
 COMMANDS = [
     "", "up", "server", "server run", "agent", "agent run", "agent list", "agent show", "agent ban", "agent evict",
     "agent count", "agent purge", "entry", "entry create", "entry show", "entry update", "entry delete", "entry count",
-    "token", "token generate", "bundle", "bundle show", "x509", "x509 mint", "jwt", "jwt mint", "healthcheck", "api",
+    "token", "token generate", "bundle", "bundle show", "bundle list", "bundle set", "bundle delete", "bundle count",
+    "federation", "federation create", "federation list", "federation show", "federation update", "federation delete",
+    "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "healthcheck", "api",
     "api fetch", "api fetch x509", "api fetch jwt", "api validate", "api validate jwt", "api watch", "env", "log",
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip
@@ -109,6 +111,16 @@ def test_output_of_the_rest(admin):
     compare("token-generate.txt", neutral(run("token", "generate", *at).stdout))
     compare("agent-list.txt", run("agent", "list", *at).stdout)
     compare("agent-count.json", run("agent", "count", "-output", "json", *at).stdout)
+    compare("bundle-count.txt", run("bundle", "count", *at).stdout)
+    web = ["-trustDomain", "b.example", "-bundleEndpointURL", "https://b.example/bundle", "-bundleEndpointProfile", "https_web"]
+    compare("federation-create.txt", run("federation", "create", *web, *at).stdout)
+    spiffe = ["-trustDomain", "c.example", "-bundleEndpointURL", "https://c.example:8443/", "-bundleEndpointProfile", "https_spiffe"]
+    run("federation", "create", *spiffe, "-endpointSpiffeID", "spiffe://c.example/spire/server", *at)
+    compare("federation-list.txt", run("federation", "list", *at).stdout)
+    compare("federation-list.json", run("federation", "list", "-output", "json", *at).stdout)
+    compare("federation-show.txt", run("federation", "show", "-trustDomain", "c.example", *at).stdout)
+    compare("federation-delete.txt", run("federation", "delete", "-id", "b.example", *at).stdout)
+    compare("federation-refresh.err", run("federation", "refresh", "-id", "b.example", *at, code=1).stderr)
     compare("healthcheck.txt", run("healthcheck", *at).stdout)
     assert re.fullmatch(r"Verified \d+ entries: every record, every tile and the signed checkpoint agree\.\n", run("log", "verify", *at).stdout)
 
@@ -121,6 +133,8 @@ def test_output_of_the_rest(admin):
         ("bad-id", ["entry", "create", "-spiffeID", "http://example.org/a", "-selector", "unix:uid:0"]),
         ("bad-selector", ["entry", "create", "-spiffeID", "spiffe://example.org/a", "-selector", "unix"]),
         ("both-ttls", ["entry", "create", "-spiffeID", "spiffe://example.org/a", "-selector", "a:b", "-ttl", "1", "-x509SVIDTTL", "2"]),
+        ("no-profile", ["federation", "create", "-trustDomain", "a", "-bundleEndpointURL", "https://a/"]),
+        ("no-bundle-id", ["bundle", "delete"]),
         ("unknown-flag", ["entry", "show", "-nonsense"]),
         ("unknown-command", ["nonsense"]),
         ("no-socket", ["entry", "show", "-socketPath", "/nowhere/admin.sock"]),

@@ -88,6 +88,20 @@ import Testing
                 try await $0.registry.deleteFederatedBundle(
                     TrustDomain("x.org"), .restrict, by: TestBed.admin, requestID: "r")
             }),
+        Act(
+            name: "create relationship", table: { $0.relationships.table.failNextWrite($1) }, prepare: { _ in },
+            run: { try await $0.addRelationship("x.org") }),
+        Act(
+            name: "update relationship", table: { $0.relationships.table.failNextWrite($1) },
+            prepare: { try await $0.addRelationship("x.org") },
+            run: { try await $0.addRelationship("x.org", .update, url: "https://other.example/") }),
+        Act(
+            name: "delete relationship", table: { $0.relationships.table.failNextWrite($1) },
+            prepare: { try await $0.addRelationship("x.org") },
+            run: {
+                try await $0.registry.deleteFederationRelationship(
+                    TrustDomain("x.org"), by: TestBed.admin, requestID: "r")
+            }),
     ]
 
     private func expected(_ fault: Fault) -> RegistryError {
@@ -103,13 +117,14 @@ import Testing
             let entries = bed.entries.table.records
             let nodes = bed.nodes.table.records
             let bundles = bed.bundles.table.records
+            let relationships = bed.relationships.table.records
             let size = bed.log.size
             act.table(bed, fault)
             await #expect(throws: expected(fault)) { try await act.run(bed) }
             try await bed.expectConsistent()
             let isUnchanged =
                 bed.entries.table.records == entries && bed.nodes.table.records == nodes
-                && bed.bundles.table.records == bundles
+                && bed.bundles.table.records == bundles && bed.relationships.table.records == relationships
             #expect(isUnchanged == (fault == .failed))
             let events = try await bed.events(from: size)
             #expect(events.map(\.phase) == ["intent", "outcome"])
@@ -153,10 +168,10 @@ import Testing
     func noIntent(act: Act) async throws {
         try await TestBed.run { bed in
             try await act.prepare(bed)
-            let writes = bed.entries.table.writes + bed.nodes.table.writes + bed.bundles.table.writes
+            let writes = bed.writes
             bed.auditStore.setFull(true)
             await #expect(throws: RegistryError.audit(.storageFull)) { try await act.run(bed) }
-            #expect(bed.entries.table.writes + bed.nodes.table.writes + bed.bundles.table.writes == writes)
+            #expect(bed.writes == writes)
             bed.auditStore.setFull(false)
             try await bed.expectConsistent()
         }

@@ -44,6 +44,7 @@ struct TestBed: Sendable {
     let nodes = TestNodeStore()
     let tokens = TestJoinTokenStore()
     let bundles = TestBundleStore()
+    let relationships = TestRelationshipStore()
     let auditStore = TestAuditStore()
     let log: AuditLog
     let registry: Registry
@@ -52,7 +53,9 @@ struct TestBed: Sendable {
     static let admin = AuditEvent.AgentField(authMethod: .unixSocket, peer: AuditEvent.PeerField(uid: 0, pid: 42))
 
     var stores: RegistryStores {
-        RegistryStores(entries: entries, nodes: nodes, joinTokens: tokens, federatedBundles: bundles)
+        RegistryStores(
+            entries: entries, nodes: nodes, joinTokens: tokens, federatedBundles: bundles,
+            federationRelationships: relationships)
     }
 
     private init(options: Registry.Options) async throws {
@@ -63,7 +66,9 @@ struct TestBed: Sendable {
             origin: "example.org/log", now: { clock.now }, randomBytes: Self.randomBytes)
         registry = try await Registry.open(
             trustDomain: Self.trustDomain,
-            stores: RegistryStores(entries: entries, nodes: nodes, joinTokens: tokens, federatedBundles: bundles),
+            stores: RegistryStores(
+                entries: entries, nodes: nodes, joinTokens: tokens, federatedBundles: bundles,
+                federationRelationships: relationships),
             audit: log, now: { clock.now }, randomBytes: Self.randomBytes, options: options)
     }
 
@@ -145,6 +150,25 @@ struct TestBed: Sendable {
         #expect(Set(shownNodes) == Set(nodes.table.records.values), comment, sourceLocation: sourceLocation)
         let shownBundles = try registry.federatedBundles().items
         #expect(Set(shownBundles) == Set(bundles.table.records.values), comment, sourceLocation: sourceLocation)
+        let shownRelationships = registry.federationRelationships()
+        #expect(shownRelationships == fresh.federationRelationships(), comment, sourceLocation: sourceLocation)
+        #expect(
+            Set(shownRelationships) == Set(relationships.table.records.values), comment, sourceLocation: sourceLocation)
+    }
+
+    /// How often the stores of entries, nodes, bundles and relationships were written to.
+    var writes: Int {
+        entries.table.writes + nodes.table.writes + bundles.table.writes + relationships.table.writes
+    }
+
+    func addRelationship(
+        _ name: String, _ mode: RelationshipWrite = .create, url: String = "https://x.example/bundle",
+        profile: FederationRelationship.Profile = .web
+    ) async throws {
+        try await registry.writeFederationRelationship(
+            FederationRelationship(
+                trustDomain: TrustDomain(name), bundleEndpointURL: HTTPSURL(url), profile: profile),
+            mode, by: Self.admin, requestID: "r")
     }
 }
 

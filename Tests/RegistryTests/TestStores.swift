@@ -134,3 +134,23 @@ struct TestBundleStore: FederatedBundleStore {
         }
     }
 }
+
+struct TestRelationshipStore: FederationRelationshipStore {
+    let table = TestTable<TrustDomain, FederationRelationship>()
+
+    func allRelationships() async throws(StoreError) -> [FederationRelationship] { try Array(table.read().values) }
+    func relationship(with trustDomain: TrustDomain) async throws(StoreError) -> FederationRelationship? {
+        try table.read()[trustDomain]
+    }
+
+    func apply(_ changes: [FederationRelationshipChange]) async throws(StoreError) {
+        try table.write { (records) throws(StoreError) in
+            for change in changes {
+                switch change {
+                case .put(let relationship): records[relationship.trustDomain] = relationship
+                case .delete(let trustDomain): records[trustDomain] = nil
+                }
+            }
+        }
+    }
+}

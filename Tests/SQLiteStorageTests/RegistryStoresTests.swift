@@ -126,6 +126,27 @@ struct RegistryStoresTests {
     }
 
     @Test(arguments: RegistryStoreKind.allCases)
+    func `federation relationships are replaced and deleted by trust domain`(kind: RegistryStoreKind) async throws {
+        let stores = try StoresUnderTest(kind)
+        let endpoint = try SPIFFEID("spiffe://a.example/endpoint")
+        let a = FederationRelationship(
+            trustDomain: try TrustDomain("a.example"), bundleEndpointURL: try HTTPSURL("https://a.example:8443/x"),
+            profile: .spiffe(endpointID: endpoint))
+        let b = FederationRelationship(
+            trustDomain: try TrustDomain("b.example"), bundleEndpointURL: try HTTPSURL("https://b.example"),
+            profile: .web)
+        let store = stores.registry.federationRelationships
+        try await store.apply([.put(a), .put(b)])
+        #expect(Set(try await store.allRelationships()) == [a, b])
+        #expect(try await store.relationship(with: a.trustDomain) == a)
+        var changed = a
+        changed.profile = .web
+        try await store.apply([.put(changed), .delete(b.trustDomain), .delete(b.trustDomain)])
+        #expect(try await store.allRelationships() == [changed])
+        #expect(try await store.relationship(with: b.trustDomain) == nil)
+    }
+
+    @Test(arguments: RegistryStoreKind.allCases)
     func `authorities are replaced as one value, in their order`(kind: RegistryStoreKind) async throws {
         let stores = try StoresUnderTest(kind)
         try await stores.expect(authorities: StoredAuthorities())

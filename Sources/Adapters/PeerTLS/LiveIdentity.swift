@@ -28,21 +28,27 @@ package final class LiveIdentity: Sendable {
     }
 
     private let applicationProtocols: [String]
+    private let webCertificates: WebCertificates?
     // Guards `State`; held only to copy or swap it. `nil` without an identity: every handshake fails.
     private let state: Mutex<State?>
 
     /// A place for an identity that is still to come.
     package init(applicationProtocols: [String] = []) {
         self.applicationProtocols = applicationProtocols
+        self.webCertificates = nil
         self.state = Mutex(nil)
     }
 
     /// - Parameters:
     ///   - applicationProtocols: what a server offers by ALPN, best first. Clients offer `http/1.1` or `h2` by their own choice.
+    ///   - webCertificates: what a server shows to clients that ask for one of their names.
     /// - Throws: what NIOSSL says when the chain or key cannot be loaded.
-    package init(_ identity: TLSIdentity, applicationProtocols: [String] = []) throws {
+    package init(
+        _ identity: TLSIdentity, applicationProtocols: [String] = [], webCertificates: WebCertificates? = nil
+    ) throws {
         self.applicationProtocols = applicationProtocols
-        self.state = Mutex(try Self.derive(identity, applicationProtocols))
+        self.webCertificates = webCertificates
+        self.state = Mutex(try Self.derive(identity, applicationProtocols, webCertificates))
     }
 
     /// The identity in use now; `nil` before the first and after ``withdraw()``.
@@ -52,7 +58,7 @@ package final class LiveIdentity: Sendable {
 
     /// Makes `identity` the one for every handshake that begins from now on.
     package func replace(_ identity: TLSIdentity) throws {
-        let derived = try Self.derive(identity, applicationProtocols)
+        let derived = try Self.derive(identity, applicationProtocols, webCertificates)
         state.withLock { $0 = derived }
     }
 
@@ -83,7 +89,9 @@ package final class LiveIdentity: Sendable {
         return context
     }
 
-    private static func derive(_ identity: TLSIdentity, _ applicationProtocols: [String]) throws -> State {
+    private static func derive(
+        _ identity: TLSIdentity, _ applicationProtocols: [String], _ webCertificates: WebCertificates?
+    ) throws -> State {
         let chain = try identity.svid.chain.map { try NIOSSLCertificate(bytes: $0, format: .der) }
         let key = try NIOSSLPrivateKey(bytes: identity.svid.pkcs8, format: .der)
         func server(_ verification: CertificateVerification) throws -> NIOSSLContext {
@@ -93,6 +101,11 @@ package final class LiveIdentity: Sendable {
             configuration.certificateVerification = verification
             configuration.trustRoots = .certificates([])
             configuration.applicationProtocols = applicationProtocols
+            if let webCertificates {
+                configuration.sslContextCallback = { hello, promise in
+                    promise.succeed(webCertificates.override(for: hello.serverHostname))
+                }
+            }
             return try NIOSSLContext(configuration: configuration)
         }
         func client(_ protocols: [String]) throws -> NIOSSLContext {

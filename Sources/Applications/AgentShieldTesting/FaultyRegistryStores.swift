@@ -99,13 +99,41 @@ package struct FaultyFederatedBundleStore: FederatedBundleStore {
     }
 }
 
+/// A store of federation relationships that goes wrong by plan.
+package struct FaultyFederationRelationshipStore: FederationRelationshipStore {
+    private let base: any FederationRelationshipStore
+    private let plan: FaultPlan
+
+    package init(_ base: any FederationRelationshipStore, plan: FaultPlan) {
+        self.base = base
+        self.plan = plan
+    }
+
+    package func allRelationships() async throws(StoreError) -> [FederationRelationship] {
+        try await plan.read(failingWith: injected) { () async throws(StoreError) in
+            try await base.allRelationships()
+        }
+    }
+
+    package func relationship(with trustDomain: TrustDomain) async throws(StoreError) -> FederationRelationship? {
+        try await plan.read(failingWith: injected) { () async throws(StoreError) in
+            try await base.relationship(with: trustDomain)
+        }
+    }
+
+    package func apply(_ changes: [FederationRelationshipChange]) async throws(StoreError) {
+        try await plan.write(failingWith: injected) { () async throws(StoreError) in try await base.apply(changes) }
+    }
+}
+
 extension RegistryStores {
     /// The same stores, going wrong by one common plan.
     package func faulty(_ plan: FaultPlan) -> RegistryStores {
         RegistryStores(
             entries: FaultyEntryStore(entries, plan: plan), nodes: FaultyNodeStore(nodes, plan: plan),
             joinTokens: FaultyJoinTokenStore(joinTokens, plan: plan),
-            federatedBundles: FaultyFederatedBundleStore(federatedBundles, plan: plan))
+            federatedBundles: FaultyFederatedBundleStore(federatedBundles, plan: plan),
+            federationRelationships: FaultyFederationRelationshipStore(federationRelationships, plan: plan))
     }
 }
 

@@ -3,22 +3,26 @@ package import Registry
 package import SPIFFE
 import Synchronization
 
-/// The registry's four stores in plain memory: the second implementation that the compatibility suite holds SQLite to.
-package final class InMemoryRegistryStores: EntryStore, NodeStore, JoinTokenStore, FederatedBundleStore {
+/// The registry's five stores in plain memory: the second implementation that the compatibility suite holds SQLite to.
+package final class InMemoryRegistryStores: EntryStore, NodeStore, JoinTokenStore, FederatedBundleStore,
+    FederationRelationshipStore
+{
     private struct Contents {
         var entries: [String: RegistrationEntry] = [:]
         var nodes: [SPIFFEID: NodeRecord] = [:]
         var tokens: [String: JoinTokenRecord] = [:]
         var bundles: [TrustDomain: FederatedBundle] = [:]
+        var relationships: [TrustDomain: FederationRelationship] = [:]
     }
 
     private let contents = Mutex(Contents())
 
     package init() {}
 
-    /// All four as the registry takes them.
+    /// All five as the registry takes them.
     package var registryStores: RegistryStores {
-        RegistryStores(entries: self, nodes: self, joinTokens: self, federatedBundles: self)
+        RegistryStores(
+            entries: self, nodes: self, joinTokens: self, federatedBundles: self, federationRelationships: self)
     }
 
     package func allEntries() async throws(StoreError) -> [RegistrationEntry] {
@@ -93,6 +97,25 @@ package final class InMemoryRegistryStores: EntryStore, NodeStore, JoinTokenStor
                 switch change {
                 case .put(let bundle): contents.bundles[bundle.trustDomain] = bundle
                 case .delete(let trustDomain): contents.bundles[trustDomain] = nil
+                }
+            }
+        }
+    }
+
+    package func allRelationships() async throws(StoreError) -> [FederationRelationship] {
+        contents.withLock { Array($0.relationships.values) }
+    }
+
+    package func relationship(with trustDomain: TrustDomain) async throws(StoreError) -> FederationRelationship? {
+        contents.withLock { $0.relationships[trustDomain] }
+    }
+
+    package func apply(_ changes: [FederationRelationshipChange]) async throws(StoreError) {
+        contents.withLock { contents in
+            for change in changes {
+                switch change {
+                case .put(let relationship): contents.relationships[relationship.trustDomain] = relationship
+                case .delete(let trustDomain): contents.relationships[trustDomain] = nil
                 }
             }
         }

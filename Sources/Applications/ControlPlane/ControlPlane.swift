@@ -90,13 +90,17 @@ package struct ControlPlane: Sendable {
                 nodeTTL: configuration.nodeSVIDTTL,
                 jwtIssuer: configuration.jwtIssuer),
             now: world.now, randomBytes: world.randomBytes)
+        let webCertificates = try WebCertificateFiles(configuration.webCertificates)
         let identity = try await ServerIdentity.open(
-            issuer: issuer, names: ["localhost"] + configuration.serverNames, now: world.now,
-            randomBytes: world.randomBytes)
+            issuer: issuer, names: ["localhost"] + configuration.serverNames,
+            webCertificates: webCertificates.certificates, now: world.now, randomBytes: world.randomBytes)
+        let federation = try FederationKeeper(
+            configuration, registry: registry, authorities: authorities, log: log, world: world, logger: logger)
         let refusals = RefusalRecorder(log: log, now: world.now, sleep: world.sleep)
         let parts = Parts(
-            registry: registry, authorities: authorities, issuer: issuer, identity: identity, log: log,
-            refusals: refusals, intake: SpoolIntake(log: log, cursors: data.spoolCursors))
+            registry: registry, authorities: authorities, issuer: issuer, identity: identity,
+            webCertificates: webCertificates, federation: federation, log: log, refusals: refusals,
+            intake: SpoolIntake(log: log, cursors: data.spoolCursors))
         _ = try await log.record(lifecycleEvent(.serverStart, "start"))
         do {
             try await runListeners(parts, ready: ready)
@@ -113,6 +117,8 @@ package struct ControlPlane: Sendable {
         let authorities: Authorities
         let issuer: Issuer
         let identity: ServerIdentity
+        let webCertificates: WebCertificateFiles
+        let federation: FederationKeeper
         let log: AuditLog
         let refusals: RefusalRecorder
         let intake: SpoolIntake
@@ -141,7 +147,8 @@ package struct ControlPlane: Sendable {
             address: configuration.bindAddress, port: configuration.httpsPort, identity: parts.identity.live,
             verifier: PeerVerifier(
                 bundle: { parts.authorities.verificationBundle(of: $0) }, authorizer: .anyVerified, now: world.now),
-            log: parts.log, logger: logger,
+            log: parts.log, authorities: parts.authorities,
+            discovery: try OIDCDiscovery(configuration, authorities: parts.authorities), logger: logger,
             listening: { port in addresses.setHTTPS("\(configuration.bindAddress):\(port)") })
         let listeners = Listeners(nodeAPI: nodeAPI, admin: admin, https: https)
         // Only the listeners come to an end by themselves: at the stop request, drained. The rest is cancelled then.
@@ -178,6 +185,14 @@ package struct ControlPlane: Sendable {
         }
         group.addTask {
             await parts.identity.run(authorities: parts.authorities, sleep: world.sleep, logger: logger)
+            return false
+        }
+        group.addTask {
+            await parts.federation.run()
+            return false
+        }
+        group.addTask {
+            await parts.webCertificates.run(sleep: world.sleep, logger: logger)
             return false
         }
         group.addTask {
@@ -229,6 +244,7 @@ package struct ControlPlane: Sendable {
                 registry: parts.registry, issuer: parts.issuer),
             BundleService(
                 registry: parts.registry, authorities: parts.authorities, trustDomain: configuration.trustDomain),
+            TrustDomainService(registry: parts.registry, keeper: parts.federation),
         ]
     }
 

@@ -23,22 +23,24 @@ final class ServerIdentity: Sendable {
 
     /// Issues the first one.
     static func open(
-        issuer: Issuer, names: [String], now: @escaping @Sendable () -> UnixTime,
+        issuer: Issuer, names: [String], webCertificates: WebCertificates, now: @escaping @Sendable () -> UnixTime,
         randomBytes: @escaping @Sendable (Int) -> [UInt8]
     ) async throws -> ServerIdentity {
         let svid = try await issue(issuer, names, randomBytes)
-        return try ServerIdentity(svid, issuer: issuer, names: names, now: now, randomBytes: randomBytes)
+        return try ServerIdentity(
+            svid, issuer: issuer, names: names, webCertificates: webCertificates, now: now, randomBytes: randomBytes)
     }
 
     private init(
-        _ svid: X509SVID, issuer: Issuer, names: [String], now: @escaping @Sendable () -> UnixTime,
-        randomBytes: @escaping @Sendable (Int) -> [UInt8]
+        _ svid: X509SVID, issuer: Issuer, names: [String], webCertificates: WebCertificates,
+        now: @escaping @Sendable () -> UnixTime, randomBytes: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
         self.issuer = issuer
         self.names = names
         self.now = now
         self.randomBytes = randomBytes
-        live = try LiveIdentity(TLSIdentity(svid: svid, bundles: [:]), applicationProtocols: ["http/1.1"])
+        live = try LiveIdentity(
+            TLSIdentity(svid: svid, bundles: [:]), applicationProtocols: ["http/1.1"], webCertificates: webCertificates)
         grpcContext = Mutex(try PeerServer.makeTLSContext(chain: svid.chain, privateKey: svid.pkcs8))
         renewAt = Mutex(Self.halfLife(svid, now()))
     }

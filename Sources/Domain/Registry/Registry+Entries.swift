@@ -226,10 +226,13 @@ extension Registry {
 
     /// After a failure that could not be looked into, reads everything before the next write.
     func refreshIfStale() async throws(WriteFailure) {
-        let (entries, bundles) = state.withLock { ($0.entriesAreStale, $0.bundlesAreStale) }
+        let (entries, bundles, relationships) = state.withLock {
+            ($0.entriesAreStale, $0.bundlesAreStale, $0.relationshipsAreStale)
+        }
         do {
             if entries { try await loadEntries() }
             if bundles { try await loadBundles() }
+            if relationships { try await loadRelationships() }
         } catch {
             throw WriteFailure(error: .storage(error), observed: .none)
         }

@@ -34,17 +34,20 @@ package final class Registry: Sendable {
         var entries: EntrySnapshot
         var nodes = NodeSnapshot()
         var bundles: [TrustDomain: FederatedBundle] = [:]
+        var relationships: [TrustDomain: FederationRelationship] = [:]
         var position: RegistryChange
         /// A write failed and the store could not be read after it: the next write reads everything first.
         var entriesAreStale = false
         var nodesAreStale = false
         var bundlesAreStale = false
+        var relationshipsAreStale = false
     }
 
     /// Readers copy a part and leave; writers build the new part outside and put it in.
     let state: Mutex<State>
 
-    /// Held while entries or federated bundles are written: an entry names bundles, so both change under one lock.
+    /// Held while entries, federated bundles or relationships are written: an entry names bundles, so both change under
+    /// one lock.
     let entryLock = AsyncLock()
     /// Held while node records are written.
     let nodeLock = AsyncLock()
@@ -63,6 +66,7 @@ package final class Registry: Sendable {
             try await registry.loadEntries()
             try await registry.loadNodes()
             try await registry.loadBundles()
+            try await registry.loadRelationships()
         } catch {
             throw .storage(error)
         }
@@ -84,7 +88,8 @@ package final class Registry: Sendable {
         state = Mutex(
             State(
                 entries: EntrySnapshot(trustDomain: trustDomain),
-                position: RegistryChange(entriesRevision: start, nodesRevision: start, bundlesRevision: start)))
+                position: RegistryChange(
+                    entriesRevision: start, nodesRevision: start, bundlesRevision: start, federationRevision: start)))
     }
 
     /// Grows with every change to what nodes may serve.

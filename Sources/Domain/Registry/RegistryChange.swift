@@ -8,6 +8,8 @@ package struct RegistryChange: Hashable, Sendable {
     package var nodesRevision: Int64
     /// Grows with every change of a federated bundle.
     package var bundlesRevision: Int64
+    /// Grows with every change of a federation relationship.
+    package var federationRevision: Int64
 }
 
 /// Tells subscribers where the registry stands. A slow one finds only the latest news: nothing piles up.

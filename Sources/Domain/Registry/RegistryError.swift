@@ -26,6 +26,8 @@ package enum RegistryError: Error, Hashable {
     case joinTokenRefused(JoinTokenRefusal)
     case bundleNotFound
     case bundleExists
+    case relationshipNotFound
+    case relationshipExists
     /// The bundle of the own trust domain is not a federated one.
     case ownTrustDomain
     case bundleTooLarge
@@ -89,7 +91,9 @@ extension RegistryError: CustomStringConvertible {
         case .joinTokenRefused(.malformed): "join token is malformed"
         case .bundleNotFound: "bundle not found"
         case .bundleExists: "bundle exists"
-        case .ownTrustDomain: "the bundle of the own trust domain is not a federated bundle"
+        case .relationshipNotFound: "federation relationship not found"
+        case .relationshipExists: "federation relationship exists"
+        case .ownTrustDomain: "the own trust domain is not a federated one"
         case .bundleTooLarge: "bundle is larger than \(FederatedBundle.maximumDocumentLength) bytes"
         case .bundleInUse(let count): "\(count) entries federate with the trust domain"
         case .badPageToken: "page token is malformed"
@@ -117,6 +121,8 @@ extension RegistryError: CustomStringConvertible {
         case .joinTokenRefused(let reason): "join_token_" + reason.rawValue
         case .bundleNotFound: "bundle_not_found"
         case .bundleExists: "bundle_exists"
+        case .relationshipNotFound: "relationship_not_found"
+        case .relationshipExists: "relationship_exists"
         case .ownTrustDomain: "own_trust_domain"
         case .bundleTooLarge: "bundle_too_large"
         case .bundleInUse: "bundle_in_use"

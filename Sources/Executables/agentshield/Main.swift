@@ -49,7 +49,9 @@ struct AgentShieldCommand: AsyncParsableCommand {
             CommandGroup(name: "Daemons", subcommands: [Up.self, Server.self, Agent.self]),
             CommandGroup(
                 name: "Administration",
-                subcommands: [Entry.self, Token.self, Bundle.self, X509.self, JWT.self, HealthCheck.self]),
+                subcommands: [
+                    Entry.self, Token.self, Bundle.self, Federation.self, X509.self, JWT.self, HealthCheck.self,
+                ]),
             CommandGroup(name: "Workloads", subcommands: [API.self, Env.self]),
             CommandGroup(name: "Audit log", subcommands: [Log.self]),
             CommandGroup(name: "More", subcommands: [Validate.self, Demo.self]),

@@ -3,7 +3,8 @@ import GRDB
 package import Issuance
 package import Registry
 
-/// `registry.sqlite`: registration entries, nodes, join tokens, federated bundles, authorities and spool cursors.
+/// `registry.sqlite`: registration entries, nodes, join tokens, federated bundles and relationships, authorities and spool
+/// cursors.
 package final class SQLiteRegistryDatabase: Sendable {
     /// The file, for those who look after it.
     package let database: SQLiteDatabase
@@ -23,12 +24,13 @@ package final class SQLiteRegistryDatabase: Sendable {
         SQLiteRegistryDatabase(database: try .inMemory(schema: schema))
     }
 
-    /// The four stores of the registry.
+    /// The five stores of the registry.
     package var registryStores: RegistryStores {
         RegistryStores(
             entries: SQLiteEntryStore(database: database), nodes: SQLiteNodeStore(database: database),
             joinTokens: SQLiteJoinTokenStore(database: database),
-            federatedBundles: SQLiteFederatedBundleStore(database: database))
+            federatedBundles: SQLiteFederatedBundleStore(database: database),
+            federationRelationships: SQLiteFederationRelationshipStore(database: database))
     }
 
     /// The authorities' store.
@@ -69,7 +71,12 @@ package final class SQLiteRegistryDatabase: Sendable {
             CREATE TABLE spool_cursor (
                 node TEXT PRIMARY KEY NOT NULL, spool TEXT NOT NULL, sequence INTEGER NOT NULL, hash BLOB NOT NULL
             ) WITHOUT ROWID;
+            """,
             """
+            CREATE TABLE federation_relationship (
+                trust_domain TEXT PRIMARY KEY NOT NULL, url TEXT NOT NULL, endpoint_id TEXT
+            ) WITHOUT ROWID;
+            """,
         ])
 }
 

@@ -60,6 +60,14 @@ package enum AuthorizationTable {
             "BatchSetFederatedBundle": administrators,
             "BatchDeleteFederatedBundle": administrators,
         ],
+        "spire.api.server.trustdomain.v1.TrustDomain": [
+            "ListFederationRelationships": administrators,
+            "GetFederationRelationship": administrators,
+            "BatchCreateFederationRelationship": administrators,
+            "BatchUpdateFederationRelationship": administrators,
+            "BatchDeleteFederationRelationship": administrators,
+            "RefreshBundle": administrators,
+        ],
         "grpc.health.v1.Health": [
             "Check": .localSocket,
             "List": .localSocket,

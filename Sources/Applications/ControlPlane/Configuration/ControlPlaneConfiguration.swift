@@ -1,3 +1,4 @@
+package import Registry
 package import SPIFFE
 
 /// Everything that can be set of a control plane.
@@ -24,6 +25,16 @@ package struct ControlPlaneConfiguration: Sendable {
     package var nodeSVIDTTL: Int64?
     /// The `iss` claim of JWT-SVIDs; nil leaves it out.
     package var jwtIssuer: String?
+    /// Host names beside that of `jwtIssuer` under which OIDC discovery answers.
+    package var oidcDomains: [String] = []
+    /// Says `"use": "sig"` of every key that OIDC discovery publishes.
+    package var oidcSetKeyUse = false
+    /// Certificates that HTTPS shows to clients that ask for one of their names.
+    package var webCertificates: [WebCertificateFile] = []
+    /// Federation relationships that win over stored ones.
+    package var federation: [FederationRelationship] = []
+    /// File with the authorities that `https_web` endpoints are verified with; nil means those of the operating system.
+    package var federationWebRoots: String?
     /// Refuses entries made without a parent.
     package var requireParent = false
     /// DNS names and IP addresses in the control plane's own certificate, beside `localhost`.

@@ -1,5 +1,6 @@
 import AuditTrail
 import Hummingbird
+import Issuance
 import Logging
 import NIOCore
 import PeerHTTP
@@ -7,18 +8,22 @@ import PeerTLS
 import SPIFFE
 import ServiceLifecycle
 
-/// The HTTPS listener: TLS 1.3 with the server's own SVID; a client certificate is asked for and not required.
+/// The HTTPS listener: TLS 1.3 with the server's own SVID, or with an operator's certificate for the name that the client
+/// asks for; a client certificate is asked for and not required.
 struct HTTPSListener: Sendable {
     private let group: ServiceGroup
 
     /// - Parameter listening: called with the port once it is bound.
     init(
-        address: String, port: Int, identity: LiveIdentity, verifier: PeerVerifier, log: AuditLog, logger: Logger,
+        address: String, port: Int, identity: LiveIdentity, verifier: PeerVerifier, log: AuditLog,
+        authorities: Authorities, discovery: OIDCDiscovery?, logger: Logger,
         listening: @escaping @Sendable (_ port: Int) -> Void
     ) {
-        let router = Router(context: BasicRequestContext.self)
+        let router = Router(context: BasicRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.get("health") { _, _ in "ok\n" }
         LogReadPath(log: log).register(on: router)
+        BundleEndpoint(authorities: authorities).register(on: router)
+        discovery?.register(on: router)
         var quiet = logger
         // What the listener says of itself in health is said by the control plane already.
         quiet.logLevel = max(logger.logLevel, .warning)

@@ -22,8 +22,9 @@ extension RPCError {
                 .ownTrustDomain,
                 .bundleTooLarge, .joinTokenRefused:
                 .invalidArgument
-            case .entryNotFound, .nodeNotFound, .bundleNotFound: .notFound
-            case .entryIDTaken, .similarEntryExists, .joinTokenExists, .bundleExists: .alreadyExists
+            case .entryNotFound, .nodeNotFound, .bundleNotFound, .relationshipNotFound: .notFound
+            case .entryIDTaken, .similarEntryExists, .joinTokenExists, .bundleExists, .relationshipExists:
+                .alreadyExists
             case .nodeBanned, .nodeRefused, .nodeAlreadyAttested: .permissionDenied
             case .bundleInUse: .failedPrecondition
             case .storage(.storageFull), .audit(.storageFull): .resourceExhausted

@@ -34,6 +34,10 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let bundleAppend = EventType("bundle.append")
     package static let bundleSet = EventType("bundle.set")
     package static let bundleDelete = EventType("bundle.delete")
+    package static let bundleRefuse = EventType("bundle.refuse")
+    package static let federationCreate = EventType("federation.create")
+    package static let federationUpdate = EventType("federation.update")
+    package static let federationDelete = EventType("federation.delete")
 
     // Workloads and refusals.
     package static let workloadAttest = EventType("workload.attest")

@@ -60,7 +60,9 @@ enum ConfigurationKey {
     static let known: [String: Set<String>] = [
         "server": [
             "trust_domain", "data_dir", "bind_address", "bind_port", "https_port", "socket_path", "ca_ttl",
-            "default_x509_svid_ttl", "default_jwt_svid_ttl", "agent_ttl", "jwt_issuer", "require_parent", "dns_names",
+            "default_x509_svid_ttl", "default_jwt_svid_ttl", "agent_ttl", "jwt_issuer", "oidc_domains",
+            "oidc_set_key_use",
+            "web_certificates", "federates_with", "federation_web_roots", "require_parent", "dns_names",
             "log_level", "log_format", "ready_file",
         ],
         "agent": [

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ControlPlane
+import Registry
 import SPIFFE
 
 /// The flags of the control plane, shared by `server run`, `up` and `validate`.
@@ -19,6 +20,22 @@ struct ServerOptions: ParsableArguments {
     var agentTTL: String?
     @Option(name: .flag("jwtIssuer"), help: "The `iss` claim of JWT-SVIDs.")
     var jwtIssuer: String?
+    @Option(name: .flag("oidcDomain"), help: "A further host name for OIDC discovery; repeat for more.")
+    var oidcDomains: [String] = []
+    @Flag(name: .flag("oidcSetKeyUse"), help: "Say `use: sig` of the keys of OIDC discovery.")
+    var oidcSetKeyUse = false
+    @Option(
+        name: .flag("webCertificate"),
+        help: "CHAIN.pem:KEY.pem, shown by HTTPS to clients that ask for its names; repeat for more.")
+    var webCertificates: [String] = []
+    @Option(
+        name: .flag("federatesWith"),
+        help: "\"DOMAIN https_web URL\" or \"DOMAIN https_spiffe URL ENDPOINT_ID\"; repeat for more.")
+    var federatesWith: [String] = []
+    @Option(
+        name: .flag("federationWebRoots"),
+        help: "Authorities of https_web endpoints, PEM (default: those of the operating system).")
+    var federationWebRoots: String?
     @Flag(name: .flag("requireParent"), help: "Refuse entries made without a parent.")
     var requireParent = false
     @Option(name: .flag("dnsName"), help: "A further name in the server's certificate; repeat for more.")
@@ -45,6 +62,15 @@ struct ServerOptions: ParsableArguments {
             try settings.seconds("default_jwt_svid_ttl", flag: jwtSVIDTTL) ?? configuration.jwtSVIDTTL
         configuration.nodeSVIDTTL = try settings.seconds("agent_ttl", flag: agentTTL)
         configuration.jwtIssuer = try settings.text("jwt_issuer", flag: jwtIssuer)
+        configuration.oidcDomains = settings.list("oidc_domains", flag: oidcDomains)
+        configuration.oidcSetKeyUse = try settings.flag("oidc_set_key_use", flag: oidcSetKeyUse)
+        configuration.webCertificates = settings.list("web_certificates", flag: webCertificates).map(
+            parseWebCertificate)
+        configuration.federation = try settings.list("federates_with", flag: federatesWith).map {
+            try parseFederation($0, settings.name("federates_with"))
+        }
+        configuration.federationWebRoots = try settings.text("federation_web_roots", flag: federationWebRoots)
+            .map(absolute)
         configuration.requireParent = try settings.flag("require_parent", flag: requireParent)
         configuration.serverNames = settings.list("dns_names", flag: dnsNames)
         return configuration
@@ -54,6 +80,31 @@ struct ServerOptions: ParsableArguments {
 /// A path made absolute against the working directory, so that sockets and messages do not depend on it.
 func absolute(_ path: String) -> String {
     path.hasPrefix("/") ? path : "\(WorkingDirectory.path)/\(path)"
+}
+
+/// `DOMAIN PROFILE URL [ENDPOINT_ID]`.
+private func parseFederation(_ text: String, _ name: String) throws -> FederationRelationship {
+    let words = text.split(separator: " ").map { String($0) }
+    guard (3...4).contains(words.count) else {
+        throw CommandFailure("\(name): `\(text)` is not DOMAIN PROFILE URL and, for https_spiffe, ENDPOINT_ID")
+    }
+    let url: HTTPSURL
+    do { url = try HTTPSURL(words[2]) } catch { throw CommandFailure("\(name): \(error)") }
+    let profile: FederationRelationship.Profile
+    switch (words[1], words.count) {
+    case ("https_web", 3): profile = .web
+    case ("https_spiffe", 4):
+        do { profile = .spiffe(endpointID: try SPIFFEID(words[3])) } catch { throw CommandFailure("\(name): \(error)") }
+    default: throw CommandFailure("\(name): `\(text)` is neither https_web with a url nor https_spiffe with url and id")
+    }
+    return FederationRelationship(
+        trustDomain: try parseTrustDomain(words[0], name), bundleEndpointURL: url, profile: profile)
+}
+
+/// `CHAIN:KEY`, or one file that holds both.
+private func parseWebCertificate(_ text: String) -> WebCertificateFile {
+    let paths = text.split(separator: ":", maxSplits: 1).map { absolute(String($0)) }
+    return WebCertificateFile(chainPath: paths.first ?? "", keyPath: paths.last ?? "")
 }
 
 func parseTrustDomain(_ text: String, _ name: String) throws -> TrustDomain {
