@@ -60,7 +60,7 @@ let standards: [Target] = [
 ]
 
 let domain: [Target] = [
-    library("Domain", "Attestation", ["SPIFFE", crypto]),
+    library("Domain", "Attestation", ["SPIFFE", "JOSE", crypto, cryptoExtras]),
     library("Domain", "AuditTrail", ["TransparencyLog", "SPIFFE", "JOSE", crypto]),
     library("Domain", "Registry", ["SPIFFE", "Attestation", "AuditTrail", crypto]),
     library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", crypto]),
@@ -118,9 +118,9 @@ let executables: [Target] = [
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "JOSE", "SPIFFE", "TransparencyLog", "Registry", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI",
-            "Observability", "ControlPlane", "NodeAgent", argumentParser, yams, logging, unixSignals, grpcCore,
-            grpcTransport, protobuf,
+            "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "PeerRPC", "WorkloadAPI",
+            "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent", argumentParser, yams, logging,
+            unixSignals, grpcCore, grpcTransport, protobuf,
             crypto,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),
@@ -161,7 +161,7 @@ let testTargets: [Target] = [
     tests(
         "IssuanceTests",
         ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
-    tests("AttestationTests", ["Attestation", "SPIFFE", crypto]),
+    tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", crypto, x509, asn1]),

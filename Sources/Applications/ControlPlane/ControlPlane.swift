@@ -1,3 +1,4 @@
+import Attestation
 import AuditTrail
 import ControlPlaneAPI
 import GRPCCore
@@ -238,7 +239,7 @@ package struct ControlPlane: Sendable {
         [
             AgentService(
                 registry: parts.registry, issuer: parts.issuer, trustDomain: configuration.trustDomain,
-                refusals: parts.refusals),
+                refusals: parts.refusals, x509pop: x509popVerifier(parts), randomBytes: world.randomBytes),
             EntryService(registry: parts.registry),
             SVIDService(
                 registry: parts.registry, issuer: parts.issuer),
@@ -246,6 +247,19 @@ package struct ControlPlane: Sendable {
                 registry: parts.registry, authorities: parts.authorities, trustDomain: configuration.trustDomain),
             TrustDomainService(registry: parts.registry, keeper: parts.federation),
         ]
+    }
+
+    private func x509popVerifier(_ parts: Parts) -> X509PoPVerifier? {
+        let trust: X509PoPVerifier.Trust
+        switch configuration.x509pop {
+        case nil: return nil
+        case .externalPKI(let authorities): trust = .externalPKI(authorities: authorities)
+        case .spiffe(let prefix):
+            trust = .spiffe(prefix: prefix) {
+                parts.authorities.verificationBundle(of: configuration.trustDomain)
+            }
+        }
+        return X509PoPVerifier(trust: trust, trustDomain: configuration.trustDomain, now: world.now)
     }
 
     /// Removes what has expired, every ten seconds until the task is cancelled.

@@ -184,35 +184,63 @@ package final class NodeAgent: Sendable {
     ) async throws {
         var standing = try await attestation.stand()
         let firstReady = Atomic<Bool>(false)
+        var patience = BackOff(initial: .milliseconds(100), cap: .seconds(30))
         while true {
             shared.standing.withLock { $0 = standing.identity.id }
             await audit.note(
                 WorkloadEvents.life(.agentStart, id: standing.identity.id, requestID: HexText.encode(randomBytes(16))))
+            let began = now()
             do {
-                return try await live(standing, attestation.store, shared, tokens, audit) {
+                return try await live(standing, attestation, shared, tokens, audit) {
                     health.setAll(.serving)
                     if !firstReady.exchange(true, ordering: .relaxed) { await ready() }
                 }
+            } catch let replaced as NodeReplaced {
+                await noteEnd(of: standing, "replaced", audit)
+                standing = replaced.standing
+            } catch is TrustLost {
+                await noteEnd(of: standing, "trustLost", audit)
+                standing = try await attestation.rebootstrap(standing)
             } catch let refusal as NodeRefused {
-                let id = standing.identity.id
-                await audit.note(
-                    WorkloadEvents.life(
-                        .agentStop, id: id, requestID: HexText.encode(randomBytes(16)),
-                        reason: refusal.reason.rawValue))
-                if refusal.reason == .banned {
-                    try attestation.store.removeIdentity()
-                    throw NodeAgentError.banned(id)
-                }
-                guard let token = attestation.unusedToken(besides: standing.identity) else {
-                    throw NodeAgentError.identityRefused(id, refusal.reason)
-                }
-                standing = try await attestation.attest(token)
+                await noteEnd(of: standing, refusal.reason.rawValue, audit)
+                // Two nodes with one certificate would put each other out as fast as they can.
+                if now().seconds(since: began) >= Self.longLife { patience.succeeded() }
+                standing = try await replacement(for: standing, refusal, attestation, &patience)
             }
         }
     }
 
+    /// Seconds after which an identity is not taken to be fought over.
+    private static let longLife: Int64 = 60
+
+    private func noteEnd(of standing: NodeAttestation.Standing, _ reason: String, _ audit: AgentAudit) async {
+        await audit.note(
+            WorkloadEvents.life(
+                .agentStop, id: standing.identity.id, requestID: HexText.encode(randomBytes(16)), reason: reason))
+    }
+
+    /// A new identity in the place of one that the server refuses or that has ended; a banned node gets none.
+    private func replacement(
+        for standing: NodeAttestation.Standing, _ refusal: NodeRefused, _ attestation: NodeAttestation,
+        _ patience: inout BackOff
+    ) async throws -> NodeAttestation.Standing {
+        let id = standing.identity.id
+        do {
+            guard refusal.reason != .banned else { throw NodeAgentError.banned(id) }
+            guard let proof = attestation.proof(besides: standing.identity) else {
+                throw NodeAgentError.identityRefused(id, refusal.reason)
+            }
+            if proof.canRepeat { try await sleep(patience.failed(random: RandomFraction.draw(randomBytes))) }
+            return try await attestation.attest(
+                proof, isStart: false, mistrustedSince: standing.trust.refusedSince)
+        } catch NodeAgentError.banned {
+            try attestation.store.removeIdentity()
+            throw NodeAgentError.banned(id)
+        }
+    }
+
     private func live(
-        _ standing: NodeAttestation.Standing, _ store: IdentityStore, _ shared: Shared, _ tokens: TokenSource,
+        _ standing: NodeAttestation.Standing, _ attestation: NodeAttestation, _ shared: Shared, _ tokens: TokenSource,
         _ audit: AgentAudit, _ ready: @escaping @Sendable () async -> Void
     ) async throws {
         let connection = try ServerConnection(
@@ -220,7 +248,8 @@ package final class NodeAgent: Sendable {
             identity: standing.identity, trust: standing.trust)
         let parts = AgentParts(
             configuration: configuration, cache: shared.cache, connection: connection, trust: standing.trust,
-            store: store, audit: audit, logger: logger, now: now, randomBytes: randomBytes, sleep: sleep,
+            attestation: attestation, store: attestation.store, audit: audit, logger: logger, now: now,
+            randomBytes: randomBytes, sleep: sleep,
             syncSignal: shared.syncSignal, signSignal: shared.signSignal, push: PushState())
         _ = shared.cache.replace(bundle: standing.bundle, federated: [:])
         tokens.use(connection)
@@ -243,6 +272,7 @@ package final class NodeAgent: Sendable {
                 }
             }
             group.addTask { try await RenewalLoop(parts: parts).run() }
+            if attestation.mayRebootstrap { group.addTask { try await TrustWatch(parts: parts).run() } }
             group.addTask {
                 try await SpoolShipper(
                     audit: audit, connection: connection, logger: parts.logger, randomBytes: parts.randomBytes,

@@ -12,7 +12,7 @@ import queue
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, Optional
+from typing import Callable, Iterable, Optional
 
 import grpc
 from cryptography import x509
@@ -108,9 +108,14 @@ class SpireAgent:
     # §3.2, step 2
 
     def attest(
-        self, payload: bytes, kind: str = "join_token", request: Optional[bytes] = None, adopt: bool = True
+        self,
+        payload: bytes,
+        kind: str = "join_token",
+        request: Optional[bytes] = None,
+        adopt: bool = True,
+        answer: Callable[[bytes], bytes] = lambda challenge: b"",
     ) -> Identity:
-        """AttestAgent in one round; a challenge is answered with nothing, because a join token asks for none."""
+        """AttestAgent; a challenge is answered with nothing by default, because a join token asks for none."""
         key = new_key()
         params = m.agent.AttestAgentRequest.Params(
             data=m.types.AttestationData(type=kind, payload=payload),
@@ -122,7 +127,7 @@ class SpireAgent:
         try:
             for reply in replies:
                 if reply.WhichOneof("step") == "challenge":
-                    requests.put(m.agent.AttestAgentRequest(challenge_response=b""))
+                    requests.put(m.agent.AttestAgentRequest(challenge_response=answer(reply.challenge)))
                     continue
                 identity = self._identity(reply.result.svid, key)
                 identity.reattestable = reply.result.reattestable

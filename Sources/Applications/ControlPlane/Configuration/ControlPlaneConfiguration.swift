@@ -39,12 +39,22 @@ package struct ControlPlaneConfiguration: Sendable {
     package var requireParent = false
     /// DNS names and IP addresses in the control plane's own certificate, beside `localhost`.
     package var serverNames: [String] = []
+    /// Whether and by what node agents can attest with a certificate of their own (`x509pop`).
+    package var x509pop: X509PoP?
     /// Seconds between two signs of life on a quiet push stream.
     package var pushHeartbeat: Int64 = 15
 
     package init(trustDomain: TrustDomain, dataDirectory: String) {
         self.trustDomain = trustDomain
         self.dataDirectory = dataDirectory
+    }
+
+    /// Whose certificates attest a node.
+    package enum X509PoP: Sendable {
+        /// Those that lead to one of these authorities.
+        case externalPKI(authorities: [ParsedCertificate])
+        /// SVIDs of the own trust domain below this path.
+        case spiffe(prefix: String)
     }
 
     package var resolvedAdminSocketPath: String { adminSocketPath ?? "\(dataDirectory)/admin.sock" }

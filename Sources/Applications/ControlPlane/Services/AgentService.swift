@@ -13,12 +13,15 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
     let issuer: Issuer
     let trustDomain: TrustDomain
     let refusals: RefusalRecorder
+    /// Attestation by certificate; `nil` when the operator did not set it up.
+    let x509pop: X509PoPVerifier?
+    let randomBytes: @Sendable (Int) -> [UInt8]
 
     static let maximumPage = 1000
 
     // MARK: what a node agent calls
 
-    /// Node attestation: token → attested node → record → certificate.
+    /// Node attestation: proof → certificate → record.
     func attestAgent(
         request: RPCAsyncSequence<Spire_Api_Server_Agent_V1_AttestAgentRequest, any Error>,
         response: RPCWriter<Spire_Api_Server_Agent_V1_AttestAgentResponse>, context: ServerContext
@@ -34,37 +37,39 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
         guard params.hasParams, !params.params.csr.isEmpty else {
             throw RPCError(code: .invalidArgument, message: "malformed param: missing X509-SVID parameters")
         }
-        guard params.data.type == JoinTokenAttestation.type else {
+        let csr = try Self.parse(params.params.csr)
+        let node: ProvenNode
+        switch (params.data.type, x509pop) {
+        case (JoinTokenAttestation.type, _):
+            node = try await prove(joinToken: params.data.payload, caller)
+        case (X509PoPAttestation.type, let verifier?):
+            node = try await prove(x509pop: params.data.payload, verifier, caller) { challenge in
+                try await response.write(.with { $0.challenge = Data(challenge) })
+                guard let next = try await iterator.next(), case .challengeResponse(let answer)? = next.step else {
+                    throw RPCError(code: .invalidArgument, message: "missing challenge response")
+                }
+                return Array(answer)
+            }
+        default:
             throw RPCError(
                 code: .failedPrecondition, message: "error getting node attestor: could not find node attestor type")
         }
-        let csr = try Self.parse(params.params.csr)
-        let token = String(decoding: params.data.payload, as: UTF8.self)
-        var attesting = caller.audit
-        attesting.authMethod = .joinToken
-        let nodeID: SPIFFEID
-        do throws(RegistryError) {
-            nodeID = try await registry.consumeJoinToken(token, by: attesting, requestID: caller.requestID)
-        } catch {
-            recordRefusal(caller, error)
-            throw RPCError(error)
-        }
-        attesting.id = nodeID.string
-        let issued = try await issue(nodeID, csr, attesting, caller)
+        let issued = try await issue(node.id, csr, node.audit, caller)
         do throws(RegistryError) {
             _ = try await registry.registerNode(
                 NodeRegistration(
-                    id: nodeID, attestationType: JoinTokenAttestation.type, serial: issued.serialNumber,
-                    expiresAt: issued.expiresAt, canReattest: false),
-                by: attesting, requestID: caller.requestID)
+                    id: node.id, attestationType: node.attestationType, serial: issued.serialNumber,
+                    expiresAt: issued.expiresAt, canReattest: node.canReattest, selectors: node.selectors),
+                by: node.audit, requestID: caller.requestID)
         } catch {
-            recordRefusal(caller, error)
+            recordRefusal(caller, node.attestationType, error.code)
+            if error == .nodeBanned { throw PermissionDeniedReason.error(for: .banned) }
             throw RPCError(error)
         }
         try await response.write(
             .with {
                 $0.result.svid = Spire_Api_Types_X509SVID(issued)
-                $0.result.reattestable = false
+                $0.result.reattestable = node.canReattest
             })
     }
 
@@ -74,6 +79,10 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
         let agent = try context.liveAgent
         guard request.hasParams, !request.params.csr.isEmpty else {
             throw RPCError(code: .invalidArgument, message: "missing CSR")
+        }
+        // SPIRE's rule: who can prove itself again has to, so that its selectors stay true.
+        if let known = registry.node(agent.id), known.canReattest {
+            throw PermissionDeniedReason.error(for: .mustReattest)
         }
         let csr = try Self.parse(request.params.csr)
         let issued = try await issue(agent.id, csr, agent.caller.audit, agent.caller)
@@ -117,16 +126,6 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
         } catch {
             throw RPCError(code: .invalidArgument, message: "failed to parse CSR: \(error)")
         }
-    }
-
-    private func recordRefusal(_ caller: AuthorizedCaller, _ error: RegistryError) {
-        refusals.record(
-            AuditEvent(
-                type: .nodeAttest, agent: caller.audit,
-                resource: AuditEvent.ResourceField(kind: "node", id: JoinTokenAttestation.type),
-                decision: AuditEvent.DecisionField(action: "attest", result: .deny, reason: error.code),
-                correlation: AuditEvent.CorrelationField(requestID: caller.requestID)),
-            source: caller.source, kind: "node.attest")
     }
 
     // MARK: what an administrator calls

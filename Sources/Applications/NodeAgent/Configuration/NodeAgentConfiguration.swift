@@ -14,6 +14,10 @@ package struct NodeAgentConfiguration: Sendable {
     package var workloadSocketPath: String
     /// A join token for the first attestation; not needed again while the stored identity is good.
     package var joinToken: String?
+    /// A certificate and key that prove the node as often as needed; takes the place of a join token.
+    package var x509pop: X509PoPFiles?
+    /// When trust in the server that was lost is built anew.
+    package var rebootstrap = Rebootstrap()
     /// How the server is known before the first attestation.
     package var bootstrap: Bootstrap = .stored
     /// Whether workloads also get `unix:path` and `unix:sha256` selectors.
@@ -51,10 +55,34 @@ package struct NodeAgentConfiguration: Sendable {
     package enum Bootstrap: Sendable {
         /// By authorities that the operator brought here.
         case bundle(TrustBundle)
+        /// By authorities in a file (PEM), which is read anew each time: somebody may keep it up to date.
+        case file(String)
         /// Not at all: whoever answers first is believed from then on. For trials.
         case insecure
         /// Only what an earlier run has stored; without it the agent does not start.
         case stored
+    }
+
+    /// What happens when the server is not recognized by the stored bundle any more, as after a long absence. The names
+    /// and defaults are SPIRE's.
+    package struct Rebootstrap: Sendable {
+        package enum Mode: String, Sendable, CaseIterable {
+            /// The stored bundle counts for ever.
+            case never
+            /// The bundle is built anew if the node can also attest again by itself.
+            case auto
+            /// The bundle is built anew in any case.
+            case always
+        }
+
+        package var mode: Mode
+        /// How long the server has to go unrecognized. A bundle that has ended as a whole is not waited for.
+        package var delay: Duration
+
+        package init(mode: Mode = .never, delay: Duration = .seconds(600)) {
+            self.mode = mode
+            self.delay = delay
+        }
     }
 
     /// What happens when the audit spool is full or broken (architecture, decision 7).
@@ -63,5 +91,19 @@ package struct NodeAgentConfiguration: Sendable {
         case deny
         /// The workload gets its identity; how many went unrecorded is recorded when the spool works again.
         case pass
+    }
+}
+
+/// Where certificate and key of this node are, in PEM.
+package struct X509PoPFiles: Sendable, Hashable {
+    package let privateKey: String
+    /// The node's own certificate; intermediates may follow it.
+    package let certificate: String
+    package let intermediates: String?
+
+    package init(privateKey: String, certificate: String, intermediates: String?) {
+        self.privateKey = privateKey
+        self.certificate = certificate
+        self.intermediates = intermediates
     }
 }

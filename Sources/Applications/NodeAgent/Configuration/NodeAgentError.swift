@@ -20,6 +20,12 @@ package enum NodeAgentError: Error, Equatable, CustomStringConvertible {
     case banned(SPIFFEID)
     /// The server does not accept the stored identity any more, and there is no unused token.
     case identityRefused(SPIFFEID, Refusal)
+    /// The files that prove this node cannot be used.
+    case proofUnusable(String)
+    /// The stored bundle has ended, and the trust may not be built anew.
+    case trustLost(path: String)
+    /// The file with the server's authorities cannot be used.
+    case bootstrapBundle(path: String, reason: String)
     /// The Workload API cannot be served.
     case workloadSocket(String)
     /// The audit spool cannot be used.
@@ -55,6 +61,11 @@ package enum NodeAgentError: Error, Equatable, CustomStringConvertible {
         case .identityRefused(let id, let refusal):
             "the server does not accept this node's identity `\(id)` any more (\(refusal.text)): "
                 + "start with a new join token"
+        case .proofUnusable(let reason): "the proof of this node cannot be given: \(reason)"
+        case .trustLost(let path):
+            "every authority of the stored trust bundle `\(path)` has ended: "
+                + "give -rebootstrapMode auto, or remove the file"
+        case .bootstrapBundle(let path, let reason): "the trust bundle `\(path)` cannot be used: \(reason)"
         case .workloadSocket(let reason): "the Workload API cannot be served: \(reason)"
         case .noTrustBundle:
             "no trust bundle: give -trustBundle FILE for the first start (or -insecureBootstrap, which trusts anybody)"
@@ -72,6 +83,16 @@ extension NodeAgentError.Refusal {
         case .notActive: "another certificate is active"
         case .banned: "it is banned"
         case .mustReattest: "it has to attest again"
+        }
+    }
+}
+
+extension NodeAgentError {
+    /// Whether the node's proof could not be given, or was not taken; files may be replaced.
+    var isOfProof: Bool {
+        switch self {
+        case .proofUnusable, .attestationRefused: true
+        default: false
         }
     }
 }

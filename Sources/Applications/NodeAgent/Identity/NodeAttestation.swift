@@ -5,7 +5,7 @@ import GRPCCore
 import Logging
 import SPIFFE
 
-/// The way to an identity: the stored one, or the join token.
+/// The way to an identity: the stored one, or a new attestation.
 struct NodeAttestation: Sendable {
     let configuration: NodeAgentConfiguration
     let store: IdentityStore
@@ -29,65 +29,123 @@ struct NodeAttestation: Sendable {
         let bundle: TrustBundle
     }
 
-    /// The stored identity if it can still be used, else a new one by the join token.
+    /// The stored identity if it can still be used, else a new one.
     func stand() async throws -> Standing {
-        if let identity = try store.loadIdentity() {
-            if identity.svid.expiresAt > now() {
-                let bundle = try await startBundle(preferStored: true)
-                return Standing(
-                    identity: identity, trust: ServerTrust(serverID: try serverID, bundle: bundle, now: now),
-                    bundle: bundle)
-            }
-            guard let token = unusedToken(besides: identity) else {
+        guard let identity = try store.loadIdentity() else {
+            guard let proof = proof(besides: nil) else { throw NodeAgentError.notAttested }
+            return try await attest(proof, isStart: true)
+        }
+        guard identity.svid.expiresAt > now() else {
+            guard let proof = proof(besides: identity) else {
                 throw NodeAgentError.identityRefused(identity.id, .expired)
             }
-            return try await attest(token)
+            return try await attest(proof, isStart: true)
         }
-        guard let token = configuration.joinToken else { throw NodeAgentError.notAttested }
-        return try await attest(token)
+        let bundle = try await startBundle(preferStored: true)
+        return Standing(
+            identity: identity, trust: ServerTrust(serverID: try serverID, bundle: bundle, now: now), bundle: bundle)
     }
 
-    /// A token that can replace an identity which the server refuses.
-    func unusedToken(besides identity: NodeIdentity) -> String? {
-        guard let token = configuration.joinToken, !identity.isOf(token: token) else { return nil }
-        return token
+    /// What can replace an identity that has ended or that the server refuses. A token is good once.
+    func proof(besides identity: NodeIdentity?) -> NodeProof? {
+        if let repeatableProof { return repeatableProof }
+        guard let token = configuration.joinToken, identity.map({ !$0.isOf(token: token) }) ?? true else { return nil }
+        return .joinToken(token)
     }
 
-    /// Attests by the token; tries again for as long as the server is away.
-    func attest(_ token: String) async throws -> Standing {
-        do {
-            try JoinTokenAttestation.check(token: token)
-        } catch {
-            throw NodeAgentError.tokenRefused(error.description)
-        }
+    /// A proof that can be given as often as needed.
+    var repeatableProof: NodeProof? { configuration.x509pop.map { .x509pop($0) } }
+
+    /// Attests; tries again for as long as the server is away, and builds the trust anew when that is due.
+    ///
+    /// At the start, what cannot be helped from here ends the agent. Later a proof that can be repeated is tried again
+    /// and again: an operator may bring new files or a new authority meanwhile.
+    /// - Parameter mistrustedSince: since when the server has not been recognized already.
+    func attest(
+        _ proof: NodeProof, isStart: Bool, mistrustedSince: UnixTime? = nil
+    ) async throws -> Standing {
         var backOff = BackOff(initial: .milliseconds(200), cap: .seconds(10))
+        var mistrustedSince = mistrustedSince
         while true {
+            var trust: ServerTrust?
             do {
-                return try await attestOnce(token)
+                let made = ServerTrust(
+                    serverID: try serverID, bundle: try await bundle(for: proof, mistrustedSince), now: now)
+                trust = made
+                return try await attestOnce(proof, trust: made)
             } catch let error as RPCError where error.isWorthRetrying {
                 logger.warning("cannot attest yet", metadata: ["reason": "\(error.message)"])
+            } catch let error as RPCError where error.permissionDeniedReason == .agentBanned {
+                throw NodeAgentError.banned(try bannedID(proof))
             } catch let error as RPCError {
-                if error.permissionDeniedReason == .agentBanned {
-                    let id = try JoinTokenAttestation.nodeID(token: token, trustDomain: configuration.trustDomain)
-                    throw NodeAgentError.banned(id)
-                }
-                throw NodeAgentError.attestation(error)
+                guard proof.canRepeat else { throw NodeAgentError.attestation(error) }
+                guard !isStart else { throw NodeAgentError.attestationRefused(error.message) }
+                logger.error("the server refuses to attest this node", metadata: ["reason": "\(error.message)"])
+            } catch let error as NodeAgentError where !isStart && proof.canRepeat && error.isOfProof {
+                logger.error("the node cannot attest", metadata: ["reason": "\(error)"])
             }
+            // The first refused handshake counts, until one succeeds.
+            if let trust { mistrustedSince = trust.refusal == nil ? nil : mistrustedSince ?? trust.refusedSince }
             try await sleep(backOff.failed(random: RandomFraction.draw(randomBytes)))
         }
     }
 
-    private func attestOnce(_ token: String) async throws -> Standing {
-        let trust = ServerTrust(serverID: try serverID, bundle: try await startBundle(preferStored: false), now: now)
+    /// Trust built anew: with a repeatable proof also a new identity, else the one at hand.
+    func rebootstrap(_ standing: Standing) async throws -> Standing {
+        logger.warning("the server is not recognized by the stored trust bundle: building the trust anew")
+        if let repeatableProof {
+            return try await attest(
+                repeatableProof, isStart: false, mistrustedSince: standing.trust.refusedSince ?? now())
+        }
+        let bundle = try await startBundle(preferStored: false)
+        try store.save(bundle)
+        return Standing(
+            identity: standing.identity, trust: ServerTrust(serverID: try serverID, bundle: bundle, now: now),
+            bundle: bundle)
+    }
+
+    /// Whether lost trust may be built anew.
+    var mayRebootstrap: Bool {
+        switch configuration.rebootstrap.mode {
+        case .never: false
+        case .auto: repeatableProof != nil
+        case .always: true
+        }
+    }
+
+    /// The bundle that the server is judged by when the node attests.
+    private func bundle(for proof: NodeProof, _ mistrustedSince: UnixTime?) async throws -> TrustBundle {
+        // A token comes from an operator who is here now, and so does the bundle that is given with it.
+        guard proof.canRepeat, let stored = try store.loadBundle() else {
+            return try await startBundle(preferStored: false)
+        }
+        let isAlive = stored.x509Authorities.contains { $0.certificate.notAfter > now() }
+        guard mayRebootstrap else {
+            guard isAlive else {
+                throw NodeAgentError.trustLost(path: store.directory.path(of: IdentityStore.bundleFile))
+            }
+            return stored
+        }
+        let isLost =
+            mistrustedSince.map {
+                Duration.milliseconds(now().milliseconds(since: $0)) >= configuration.rebootstrap.delay
+            } ?? false
+        guard !isAlive || isLost else { return stored }
+        logger.warning("the trust in the server is built anew", metadata: ["ended": "\(!isAlive)"])
+        return try await startBundle(preferStored: false)
+    }
+
+    /// One attestation over a connection of its own, without a certificate; stores what came of it.
+    func attestOnce(_ proof: NodeProof, trust: ServerTrust) async throws -> Standing {
+        let messages = try proof.messages(randomBytes: randomBytes)
         let key = P256.Signing.PrivateKey()
         let csr = try CSRBuilder.make(privateKey: key)
-        let result: (chain: [[UInt8]], bundle: TrustBundle)
+        let result: (attested: ServerCalls.Attested, bundle: TrustBundle)
         do {
             result = try await NodeAPIClient.with(endpoint: endpoint, verifyServer: { trust.verify($0) }) { client in
                 let calls = ServerCalls(client: client)
-                let chain = try await calls.attest(
-                    type: JoinTokenAttestation.type, payload: Array(token.utf8), csr: csr)
-                return (chain, try await calls.bundle(of: configuration.trustDomain))
+                let attested = try await calls.attest(messages, csr: csr)
+                return (attested, try await calls.bundle(of: configuration.trustDomain))
             }
         } catch {
             if let refusal = trust.refusal {
@@ -95,16 +153,32 @@ struct NodeAttestation: Sendable {
             }
             throw error
         }
-        let svid = try X509SVID(chain: result.chain, privateKey: key)
+        let svid: X509SVID
+        do {
+            svid = try X509SVID(chain: result.attested.chain, privateKey: key)
+        } catch {
+            throw NodeAgentError.attestationRefused("its certificate cannot be used: \(error)")
+        }
         guard svid.id.trustDomain == configuration.trustDomain, svid.id.path.hasPrefix("/spire/agent/") else {
             throw NodeAgentError.attestationRefused("it was given the ID `\(svid.id)`")
         }
-        let identity = NodeIdentity(svid: svid, obtainedAt: now())
+        let identity = NodeIdentity(
+            svid: svid, obtainedAt: now(), isReattestable: result.attested.isReattestable && proof.canRepeat)
         try store.save(result.bundle)
         try store.save(identity)
         trust.replace(result.bundle)
         logger.info("node attested", metadata: ["id": "\(svid.id)"])
         return Standing(identity: identity, trust: trust, bundle: result.bundle)
+    }
+
+    /// The ID that the server has banned, as far as this side can tell.
+    private func bannedID(_ proof: NodeProof) throws -> SPIFFEID {
+        switch proof {
+        case .joinToken(let token):
+            return try JoinTokenAttestation.nodeID(token: token, trustDomain: configuration.trustDomain)
+        case .x509pop(let files):
+            return try files.nodeID(in: configuration.trustDomain)
+        }
     }
 
     /// The bundle that the server is judged by at first. A node with an identity follows the stored bundle, which has
@@ -117,10 +191,20 @@ struct NodeAttestation: Sendable {
         }
         switch configuration.bootstrap {
         case .bundle(let bundle): return bundle
+        case .file(let path): return try bootstrapFile(path)
         case .insecure: return try await firstContact()
         case .stored:
             guard let stored = try store.loadBundle() else { throw NodeAgentError.noTrustBundle }
             return stored
+        }
+    }
+
+    private func bootstrapFile(_ path: String) throws(NodeAgentError) -> TrustBundle {
+        do {
+            let pem = String(decoding: try OutsideFile.read(path), as: UTF8.self)
+            return try TrustBundle(trustDomain: configuration.trustDomain, pem: pem)
+        } catch {
+            throw .bootstrapBundle(path: path, reason: "\(error)")
         }
     }
 

@@ -5,6 +5,9 @@ struct NodeIdentity: Sendable {
     let svid: X509SVID
     /// From when its life counts, for renewal.
     let obtainedAt: UnixTime
+    /// The server said that the node attests again instead of renewing. A stored identity does not know; the server
+    /// says so when it is asked to renew.
+    var isReattestable = false
 
     var id: SPIFFEID { svid.id }
 

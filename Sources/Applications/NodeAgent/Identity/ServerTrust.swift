@@ -9,6 +9,7 @@ final class ServerTrust: Sendable {
     private struct State {
         var bundle: X509Bundle
         var refusal: String?
+        var refusedSince: UnixTime?
     }
 
     private let now: @Sendable () -> UnixTime
@@ -28,11 +29,24 @@ final class ServerTrust: Sendable {
     /// Why the last handshake was refused; `nil` after a good one.
     var refusal: String? { state.withLock { $0.refusal } }
 
+    /// Since when the server has not been recognized; `nil` after a good handshake.
+    var refusedSince: UnixTime? { state.withLock { $0.refusedSince } }
+
+    /// Whether any authority can still verify anything.
+    var isAlive: Bool {
+        let time = now()
+        return state.withLock { $0.bundle }.authorities.contains { $0.certificate.notAfter > time }
+    }
+
     /// Runs on the event loop; does not wait.
     func verify(_ chain: [[UInt8]]) -> Bool {
         let bundle = state.withLock { $0.bundle }
-        let refusal = Self.refusal(of: chain, serverID: serverID, bundle: bundle, at: now())
-        state.withLock { $0.refusal = refusal }
+        let time = now()
+        let refusal = Self.refusal(of: chain, serverID: serverID, bundle: bundle, at: time)
+        state.withLock { state in
+            state.refusal = refusal
+            state.refusedSince = refusal == nil ? nil : state.refusedSince ?? time
+        }
         return refusal == nil
     }
 

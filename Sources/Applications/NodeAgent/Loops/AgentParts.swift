@@ -7,6 +7,7 @@ struct AgentParts: Sendable {
     let cache: AgentCache
     let connection: ServerConnection
     let trust: ServerTrust
+    let attestation: NodeAttestation
     let store: IdentityStore
     let audit: AgentAudit
     let logger: Logger

@@ -2,6 +2,11 @@ import Crypto
 import GRPCCore
 import SPIFFE
 
+/// The node has attested as another one.
+struct NodeReplaced: Error {
+    let standing: NodeAttestation.Standing
+}
+
 /// Renews the node's own identity with about half of its life left, or at once when its authority is tainted.
 struct RenewalLoop: Sendable {
     let parts: AgentParts
@@ -27,7 +32,7 @@ struct RenewalLoop: Sendable {
                 continue
             }
             do {
-                try await renew()
+                try await renewOrAttest()
                 due = rotation(of: parts.connection.identity)
                 backOff.succeeded()
             } catch let error as RPCError {
@@ -35,8 +40,38 @@ struct RenewalLoop: Sendable {
                 if let reason = error.refusal { throw NodeRefused(reason: reason) }
                 parts.logger.warning("the node's identity was not renewed", metadata: ["reason": "\(error.message)"])
                 try await parts.sleep(backOff.failed(random: parts.random()))
+            } catch let error as NodeAgentError where error.isOfProof {
+                // Files in somebody else's hands: perhaps they are being replaced. The identity still holds.
+                parts.logger.warning("the node cannot attest again", metadata: ["reason": "\(error)"])
+                try await parts.sleep(backOff.failed(random: parts.random()))
             }
         }
+    }
+
+    /// Attests again where the server wants that and this node can, renews otherwise.
+    private func renewOrAttest() async throws {
+        let identity = parts.connection.identity
+        guard let proof = parts.attestation.repeatableProof else { return try await renew() }
+        if !identity.isReattestable {
+            do {
+                return try await renew()
+            } catch let error as RPCError where error.refusal == .mustReattest {
+                // A stored identity did not know.
+            }
+        }
+        try await attest(proof)
+    }
+
+    private func attest(_ proof: NodeProof) async throws {
+        let old = parts.connection.identity
+        let standing = try await parts.connection.changing {
+            let standing = try await parts.attestation.attestOnce(proof, trust: parts.trust)
+            if standing.identity.id == old.id { try parts.connection.replace(standing.identity) }
+            return standing
+        }
+        // Another certificate in the files makes another node.
+        guard standing.identity.id == old.id else { throw NodeReplaced(standing: standing) }
+        parts.logger.info("node attested again", metadata: ["expires": "\(standing.identity.svid.expiresAt)"])
     }
 
     /// New key, new certificate, stored before it is used: until its first use the server accepts the old one.

@@ -43,6 +43,7 @@ struct SyncLoop: Sendable {
 
     /// One exchange with the server.
     func once() async throws {
+        let identity = parts.connection.identity
         let calls = parts.connection.calls
         do {
             async let bundle = calls.bundle(of: parts.configuration.trustDomain)
@@ -56,7 +57,12 @@ struct SyncLoop: Sendable {
             if !difference.touched.isEmpty { parts.signSignal.fire() }
             try await take(try await bundle, calls)
         } catch let error as RPCError {
-            if let reason = error.refusal { throw NodeRefused(reason: reason) }
+            if let reason = error.refusal {
+                guard reason == .notActive, parts.connection.isOutdated(identity) else {
+                    throw NodeRefused(reason: reason)
+                }
+                throw RPCError(code: .unavailable, message: "the node's identity has just changed")
+            }
             throw error
         }
     }

@@ -15,24 +15,40 @@ struct ServerCalls: Sendable {
 
     private static var options: CallOptions { NodeAPIClient.options(timeout: timeout) }
 
-    /// Attests the node and returns its chain.
-    func attest(type: String, payload: [UInt8], csr: [UInt8]) async throws -> [[UInt8]] {
-        try await client.agent.attestAgent(
+    /// What an attestation gives.
+    struct Attested: Sendable {
+        let chain: [[UInt8]]
+        /// The node is to attest again instead of renewing.
+        let isReattestable: Bool
+    }
+
+    /// Attests the node, answering the server's challenges.
+    func attest(_ proof: ProofMessages, csr: [UInt8]) async throws -> Attested {
+        let (requests, queue) = AsyncStream.makeStream(of: Spire_Api_Server_Agent_V1_AttestAgentRequest.self)
+        queue.yield(
+            .with {
+                $0.params.data.type = proof.type
+                $0.params.data.payload = .init(proof.payload)
+                $0.params.params.csr = .init(csr)
+            })
+        return try await client.agent.attestAgent(
             options: Self.options,
             requestProducer: { writer in
-                try await writer.write(
-                    .with {
-                        $0.params.data.type = type
-                        $0.params.data.payload = .init(payload)
-                        $0.params.params.csr = .init(csr)
-                    })
+                for await request in requests { try await writer.write(request) }
             },
             onResponse: { response in
+                defer { queue.finish() }
                 for try await message in response.messages {
-                    guard case .result(let result)? = message.step else {
-                        throw RPCError(code: .failedPrecondition, message: "the server asks for more than a join token")
+                    switch message.step {
+                    case .challenge(let challenge):
+                        let answer = try proof.answer(Array(challenge))
+                        queue.yield(.with { $0.challengeResponse = .init(answer) })
+                    case .result(let result):
+                        return Attested(
+                            chain: result.svid.certChain.map { Array($0) }, isReattestable: result.reattestable)
+                    case nil:
+                        throw RPCError(code: .failedPrecondition, message: "the server answered with an empty message")
                     }
-                    return result.svid.certChain.map { Array($0) }
                 }
                 throw RPCError(code: .internalError, message: "the server ended the attestation without a result")
             })

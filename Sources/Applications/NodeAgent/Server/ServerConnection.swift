@@ -8,6 +8,8 @@ final class ServerConnection: Sendable {
         var client: NodeAPIClient
         var identity: NodeIdentity
         var replaced = Signal()
+        /// The server may have taken up the next identity already.
+        var isChanging = false
     }
 
     private let endpoint: NodeAPIClient.Endpoint
@@ -30,6 +32,18 @@ final class ServerConnection: Sendable {
 
     var identity: NodeIdentity { state.withLock { $0.identity } }
 
+    /// Runs `body`, which attests anew: meanwhile the server may refuse the present identity as no longer active.
+    func changing<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        state.withLock { $0.isChanging = true }
+        defer { state.withLock { $0.isChanging = false } }
+        return try await body()
+    }
+
+    /// Whether a refusal of `identity` says nothing, because another one takes or has taken its place.
+    func isOutdated(_ identity: NodeIdentity) -> Bool {
+        state.withLock { $0.isChanging || $0.identity.svid.leaf.serialNumber != identity.svid.leaf.serialNumber }
+    }
+
     /// Calls with the present identity, and what fires when another one takes its place. For one long stream at a time.
     var watched: (calls: ServerCalls, replaced: Signal) {
         state.withLock { (ServerCalls(client: $0.client), $0.replaced) }
@@ -41,7 +55,7 @@ final class ServerConnection: Sendable {
         queue.yield(client)
         let old = state.withLock { state in
             let old = state
-            state = State(client: client, identity: identity)
+            state = State(client: client, identity: identity, isChanging: old.isChanging)
             return old
         }
         old.client.shutDown()

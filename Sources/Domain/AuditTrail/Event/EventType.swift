@@ -62,6 +62,8 @@ package enum AuthMethod: String, Sendable, Hashable {
     case none
     /// By a one-time join token.
     case joinToken = "join_token"
+    /// By a certificate from elsewhere and the proof of its key.
+    case x509pop
     /// By an X.509-SVID in mutual TLS.
     case mtls
     /// By the administration socket's file permissions.

@@ -63,12 +63,14 @@ enum ConfigurationKey {
             "default_x509_svid_ttl", "default_jwt_svid_ttl", "agent_ttl", "jwt_issuer", "oidc_domains",
             "oidc_set_key_use",
             "web_certificates", "federates_with", "federation_web_roots", "require_parent", "dns_names",
+            "x509pop_mode", "x509pop_ca_bundle_paths", "x509pop_svid_prefix",
             "log_level", "log_format", "ready_file",
         ],
         "agent": [
             "trust_domain", "data_dir", "server_address", "server_port", "socket_path", "join_token", "join_token_file",
             "trust_bundle_path", "insecure_bootstrap", "discover_workload_path", "workload_size_limit", "sync_interval",
-            "log_level", "log_format", "ready_file",
+            "x509pop_private_key_path", "x509pop_certificate_path", "x509pop_intermediates_path", "rebootstrap_mode",
+            "rebootstrap_delay", "log_level", "log_format", "ready_file",
         ],
     ]
 }

@@ -22,6 +22,24 @@ struct AgentRunOptions: ParsableArguments {
     var joinTokenFile: String?
     @Option(name: .flag("trustBundle"), help: "File with the trust bundle of the control plane (PEM).")
     var trustBundle: String?
+    @Option(
+        name: .flag("x509popPrivateKey"),
+        help: "File with the private key (PEM) that proves this node, instead of a join token.")
+    var x509popPrivateKey: String?
+    @Option(name: .flag("x509popCertificate"), help: "File with this node's certificate (PEM), for -x509popPrivateKey.")
+    var x509popCertificate: String?
+    @Option(
+        name: .flag("x509popIntermediates"),
+        help: "File with the certificates (PEM) between this node's and the authority's.")
+    var x509popIntermediates: String?
+    @Option(
+        name: .flag("rebootstrapMode"),
+        help: "Build lost trust in the control plane anew: never, auto (when the node can attest again) or always.")
+    var rebootstrapMode: String?
+    @Option(
+        name: .flag("rebootstrapDelay"),
+        help: "How long the control plane goes unrecognized before that (default 10m).")
+    var rebootstrapDelay: String?
     @Flag(name: .flag("insecureBootstrap"), help: "Trust whatever server answers the first time.")
     var insecureBootstrap = false
     @Flag(name: .flag("discoverWorkloadPath"), help: "Make unix:path and unix:sha256 selectors.")
@@ -45,6 +63,11 @@ struct AgentRunOptions: ParsableArguments {
             serverPort: try settings.port("server_port", flag: serverPort, default: 8081),
             workloadSocketPath: absolute(try settings.text("socket_path", flag: socketPath) ?? "\(directory)/api.sock"))
         configuration.joinToken = try token(settings)
+        configuration.x509pop = try x509pop(settings)
+        guard configuration.joinToken == nil || configuration.x509pop == nil else {
+            throw CommandFailure("a node attests by a join token or by x509pop, not by both")
+        }
+        configuration.rebootstrap = try rebootstrap(settings)
         configuration.agentVersion = AgentShieldVersion.current
         configuration.discoverWorkloadPath = try settings.flag("discover_workload_path", flag: discoverWorkloadPath)
         configuration.workloadSizeLimit = try settings.integer("workload_size_limit", flag: workloadSizeLimit) ?? 0
@@ -56,12 +79,43 @@ struct AgentRunOptions: ParsableArguments {
         } else if let file = try settings.text("trust_bundle_path", flag: trustBundle) {
             let pem = String(decoding: try LocalFile.read(file, limit: 1 << 20), as: UTF8.self)
             do {
-                configuration.bootstrap = .bundle(try TrustBundle(trustDomain: domain, pem: pem))
+                _ = try TrustBundle(trustDomain: domain, pem: pem)
             } catch {
                 throw CommandFailure("\(settings.name("trust_bundle_path")) `\(file)`: \(error)")
             }
+            configuration.bootstrap = .file(absolute(file))
         }
         return configuration
+    }
+
+    private func x509pop(_ settings: Settings) throws -> X509PoPFiles? {
+        let key = try settings.text("x509pop_private_key_path", flag: x509popPrivateKey)
+        let certificate = try settings.text("x509pop_certificate_path", flag: x509popCertificate)
+        let intermediates = try settings.text("x509pop_intermediates_path", flag: x509popIntermediates)
+        guard let key, let certificate else {
+            guard key == nil, certificate == nil, intermediates == nil else {
+                throw CommandFailure(
+                    "\(settings.name("x509pop_private_key_path")) and \(settings.name("x509pop_certificate_path")) "
+                        + "are needed together")
+            }
+            return nil
+        }
+        return X509PoPFiles(
+            privateKey: absolute(key), certificate: absolute(certificate), intermediates: intermediates.map(absolute))
+    }
+
+    private func rebootstrap(_ settings: Settings) throws -> NodeAgentConfiguration.Rebootstrap {
+        var rule = NodeAgentConfiguration.Rebootstrap()
+        if let text = try settings.text("rebootstrap_mode", flag: rebootstrapMode) {
+            guard let mode = NodeAgentConfiguration.Rebootstrap.Mode(rawValue: text) else {
+                throw CommandFailure("\(settings.name("rebootstrap_mode")): `\(text)` is not never, auto or always")
+            }
+            rule.mode = mode
+        }
+        if let text = try settings.text("rebootstrap_delay", flag: rebootstrapDelay) {
+            rule.delay = .seconds(try DurationText.seconds(text, flag: settings.name("rebootstrap_delay")))
+        }
+        return rule
     }
 
     private func token(_ settings: Settings) throws -> String? {

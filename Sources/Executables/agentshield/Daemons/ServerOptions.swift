@@ -1,4 +1,5 @@
 import ArgumentParser
+import Attestation
 import ControlPlane
 import Registry
 import SPIFFE
@@ -41,6 +42,19 @@ struct ServerOptions: ParsableArguments {
     @Option(name: .flag("dnsName"), help: "A further name in the server's certificate; repeat for more.")
     var dnsNames: [String] = []
 
+    @Option(
+        name: .flag("x509popCABundle"),
+        help: "File with authorities (PEM) whose certificates attest node agents; repeat for more.")
+    var x509popCABundles: [String] = []
+    @Option(
+        name: .flag("x509popMode"),
+        help: "external_pki, or spiffe: node agents attest with an SVID of the trust domain (default external_pki).")
+    var x509popMode: String?
+    @Option(
+        name: .flag("x509popSVIDPrefix"),
+        help: "Path below which SVIDs attest node agents in mode spiffe (default /spire-exchange).")
+    var x509popSVIDPrefix: String?
+
     func configuration(
         _ settings: Settings, trustDomain: String?, dataDirectory: String?, port: Int?, adminSocketPath: String?
     ) throws -> ControlPlaneConfiguration {
@@ -73,7 +87,50 @@ struct ServerOptions: ParsableArguments {
             .map(absolute)
         configuration.requireParent = try settings.flag("require_parent", flag: requireParent)
         configuration.serverNames = settings.list("dns_names", flag: dnsNames)
+        configuration.x509pop = try x509pop(settings)
         return configuration
+    }
+
+    private func x509pop(_ settings: Settings) throws -> ControlPlaneConfiguration.X509PoP? {
+        let mode = try settings.text("x509pop_mode", flag: x509popMode)
+        let paths = settings.list("x509pop_ca_bundle_paths", flag: x509popCABundles)
+        let prefix = try settings.text("x509pop_svid_prefix", flag: x509popSVIDPrefix)
+        switch mode ?? "external_pki" {
+        case "spiffe":
+            guard paths.isEmpty else {
+                throw CommandFailure("\(settings.name("x509pop_ca_bundle_paths")) has no meaning in mode spiffe")
+            }
+            let prefix = prefix ?? "/spire-exchange"
+            guard prefix.hasPrefix("/") else {
+                throw CommandFailure("\(settings.name("x509pop_svid_prefix")): `\(prefix)` does not begin with `/`")
+            }
+            return .spiffe(prefix: prefix)
+        case "external_pki":
+            guard prefix == nil else {
+                throw CommandFailure("\(settings.name("x509pop_svid_prefix")) has a meaning only in mode spiffe")
+            }
+            guard !paths.isEmpty else {
+                guard mode == nil else {
+                    throw CommandFailure("\(settings.name("x509pop_ca_bundle_paths")) is needed for mode external_pki")
+                }
+                return nil
+            }
+            return .externalPKI(authorities: try paths.flatMap { try authorities($0, settings) })
+        case let other:
+            throw CommandFailure(
+                "\(settings.name("x509pop_mode")): `\(other)` is neither external_pki nor spiffe")
+        }
+    }
+
+    private func authorities(_ path: String, _ settings: Settings) throws -> [ParsedCertificate] {
+        let text = String(decoding: try LocalFile.read(path, limit: PEM.maximumLength), as: UTF8.self)
+        do {
+            return try PEM.decodeAll(text, label: PEM.certificateLabel, limit: X509Bundle.maximumAuthorities).map {
+                try ParsedCertificate(der: $0, rsaBits: X509PoPAttestation.rsaBits)
+            }
+        } catch {
+            throw CommandFailure("\(settings.name("x509pop_ca_bundle_paths")) `\(path)`: \(error)")
+        }
     }
 }
 

@@ -16,6 +16,30 @@ enum DistinguishedName {
         return Array(element.encoded)
     }
 
+    /// The last common name of a Name in DER, if it is a UTF8String, PrintableString or IA5String.
+    static func commonName(of der: [UInt8]) -> String? {
+        var found: String?
+        do throws(DERError) {
+            var outer = DERReader(der)
+            var sets = try outer.open(DERTag.sequence)
+            while !sets.isAtEnd {
+                var set = try sets.open(DERTag.set)
+                while !set.isAtEnd {
+                    var attribute = try set.open(DERTag.sequence)
+                    guard try attribute.objectIdentifier() == .commonName else { continue }
+                    let value = try attribute.element()
+                    guard [DERTag.utf8String, DERTag.printableString, DERTag.ia5String].contains(value.tag) else {
+                        continue
+                    }
+                    found = String(validating: value.content, as: UTF8.self)
+                }
+            }
+        } catch {
+            return nil
+        }
+        return found
+    }
+
     /// Writes `C=US, O=AgentShield` and, if given, a common name or a serial number attribute.
     static func write(to writer: inout DERWriter, commonName: String? = nil, serialNumber: String? = nil) {
         writer.element(DERTag.sequence) { name in

@@ -22,11 +22,13 @@ package struct ParsedCertificate: Hashable, Sendable {
     /// Largest certificate that is read, in bytes.
     package static let maximumLength = 64 * 1024
 
-    /// Reads one certificate; no bytes may follow it.
-    package init(der: [UInt8]) throws(CertificateError) {
+    /// Reads one certificate; no bytes may follow it. `rsaBits` are the sizes of an RSA key to accept.
+    package init(
+        der: [UInt8], rsaBits: ClosedRange<Int> = SubjectPublicKey.rsaBits
+    ) throws(CertificateError) {
         guard der.count <= Self.maximumLength else { throw .tooLarge }
         do {
-            self = try Self.parse(der)
+            self = try Self.parse(der, rsaBits)
         } catch let error as CertificateError {
             throw error
         } catch let error as DERError {
@@ -51,6 +53,9 @@ package struct ParsedCertificate: Hashable, Sendable {
     /// Whether BasicConstraints make it a CA certificate.
     package var isCA: Bool { basicConstraints?.isCA ?? false }
 
+    /// The subject's common name, the last if there are several; `nil` without one, or in an unusual character set.
+    package var commonName: String? { DistinguishedName.commonName(of: subject) }
+
     /// Whether issuer and subject are the same name, as in every self-signed certificate.
     package var isSelfIssued: Bool { issuer == subject }
 
@@ -70,7 +75,7 @@ package struct ParsedCertificate: Hashable, Sendable {
 }
 
 extension ParsedCertificate {
-    private static func parse(_ der: [UInt8]) throws -> ParsedCertificate {
+    private static func parse(_ der: [UInt8], _ rsaBits: ClosedRange<Int>) throws -> ParsedCertificate {
         var outer = DERReader(der)
         var certificate = try outer.open(DERTag.sequence)
         try outer.finish()
@@ -99,7 +104,7 @@ extension ParsedCertificate {
         let notAfter = try time(&validity)
         try validity.finish()
         let subject = try DistinguishedName.read(&tbs)
-        let publicKey = try publicKey(&tbs)
+        let publicKey = try publicKey(&tbs, rsaBits)
         var extensions = CertificateExtensions()
         if var field = try tbs.optionalElement(DERTag.constructedContext(3))?.reader() {
             let container = try field.open(DERTag.sequence)
@@ -158,10 +163,12 @@ extension ParsedCertificate {
         return time
     }
 
-    private static func publicKey(_ reader: inout DERReader) throws -> SubjectPublicKey {
+    private static func publicKey(
+        _ reader: inout DERReader, _ rsaBits: ClosedRange<Int>
+    ) throws -> SubjectPublicKey {
         let element = try reader.element(DERTag.sequence)
         do {
-            return try SubjectPublicKey(derSPKI: Array(element.encoded))
+            return try SubjectPublicKey(derSPKI: Array(element.encoded), rsaBits: rsaBits)
         } catch {
             throw CertificateError.publicKey(error)
         }

@@ -51,7 +51,18 @@ extension SubjectPublicKey {
     }
 
     private func isValidRSA(_ signature: [UInt8], message: [UInt8], algorithm: JWSAlgorithm) -> Bool {
-        guard case .rsa = kind,
+        guard case .rsa(let bits) = kind else { return false }
+        guard bits <= Self.rsaBits.upperBound else {
+            // Larger keys come only from the authorities of an operator's own PKI, which sign by PKCS#1.
+            guard let key = RSAVerification(self) else { return false }
+            return switch algorithm {
+            case .rs256: key.isValidPKCS1(signature, digest: Array(SHA256.hash(data: message)), hash: .sha256)
+            case .rs384: key.isValidPKCS1(signature, digest: Array(SHA384.hash(data: message)), hash: .sha384)
+            case .rs512: key.isValidPKCS1(signature, digest: Array(SHA512.hash(data: message)), hash: .sha512)
+            default: false
+            }
+        }
+        guard
             let key = try? JWSVerificationKey(derSPKI: derSPKI, keyID: nil, algorithm: algorithm)
         else { return false }
         return key.isValid(signature: signature, over: message)

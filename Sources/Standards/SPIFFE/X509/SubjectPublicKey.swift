@@ -17,8 +17,8 @@ package struct SubjectPublicKey: Hashable, Sendable, CustomStringConvertible {
     /// The content of the BIT STRING: the point, the RSAPublicKey or the Ed25519 key.
     package let keyBytes: [UInt8]
 
-    /// Reads a SubjectPublicKeyInfo; no bytes may follow it.
-    package init(derSPKI: [UInt8]) throws(PublicKeyError) {
+    /// Reads a SubjectPublicKeyInfo; no bytes may follow it. `rsaBits` are the sizes of an RSA modulus to accept.
+    package init(derSPKI: [UInt8], rsaBits: ClosedRange<Int> = Self.rsaBits) throws(PublicKeyError) {
         let parsed: SubjectPublicKey?
         do throws(DERError) {
             var reader = DERReader(derSPKI)
@@ -29,7 +29,7 @@ package struct SubjectPublicKey: Hashable, Sendable, CustomStringConvertible {
             throw .malformed(error)
         }
         guard let parsed else { throw .unsupported }
-        try parsed.check()
+        try parsed.check(rsaBits)
         self = parsed
     }
 
@@ -102,7 +102,7 @@ package struct SubjectPublicKey: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Whether the key's numbers make a key: on the curve, within the sizes.
-    private func check() throws(PublicKeyError) {
+    private func check(_ rsaBits: ClosedRange<Int>) throws(PublicKeyError) {
         switch kind {
         case .p256:
             guard keyBytes.count == 65, (try? P256.Signing.PublicKey(x963Representation: keyBytes)) != nil else {
@@ -119,7 +119,7 @@ package struct SubjectPublicKey: Hashable, Sendable, CustomStringConvertible {
         case .ed25519:
             guard keyBytes.count == 32 else { throw .invalidKey }
         case .rsa(let bits):
-            guard Self.rsaBits.contains(bits) else { throw .rsaSize(bits) }
+            guard rsaBits.contains(bits) else { throw .rsaSize(bits) }
         }
     }
 
@@ -146,7 +146,7 @@ package enum PublicKeyError: Error, Equatable, Sendable, CustomStringConvertible
     case malformed(DERError)
     /// A kind of key that is not offered.
     case unsupported
-    /// An RSA modulus outside 2048 to 4096 bits.
+    /// An RSA modulus outside the accepted sizes, which are 2048 to 4096 bits where nothing else is said.
     case rsaSize(Int)
     /// A point off its curve or a key of the wrong length.
     case invalidKey
