@@ -25,6 +25,7 @@ from harness import domain as shield
 from harness.domain import CommandFailed
 from harness.polling import eventually
 from harness.web import WebCA
+from wire import messages as m
 from wire.keys import new_key, pkcs8_pem, uri_sans
 from wire.workload import first
 
@@ -579,6 +580,105 @@ class TestRelationships:
         domain.cli("federation", "refresh", "-id", "one.test")
         domain.cli("federation", "delete", "-id", "one.test")
         assert domain.cli_json("federation", "list")["federation_relationships"] == []
+
+
+class TestTheWire:
+    """SPIRE's `trustdomain` API from its field numbers."""
+
+    @pytest.fixture
+    def api(self, pair):
+        one, _ = pair
+        stub = one.admin.trust_domains
+        yield stub
+        names = [r.trust_domain for r in stub.ListFederationRelationships(m.trustdomain.ListRequest()).federation_relationships]
+        stub.BatchDeleteFederationRelationship(
+            m.trustdomain.BatchDeleteRequest(trust_domains=[n for n in names if n.startswith("wire-")])
+        )
+
+    @staticmethod
+    def relationship(name: str, **fields):
+        fields = {"bundle_endpoint_url": f"https://{name}/", "https_web": m.trustdomain.Web(), **fields}
+        return m.trustdomain.Relationship(trust_domain=name, **fields)
+
+    def test_each_of_a_batch_has_its_own_status(self, api):
+        wanted = [
+            self.relationship("wire-a.test"), self.relationship("wire-a.test"), self.relationship("one.test"),
+            self.relationship("wire-b.test", bundle_endpoint_url="http://plain/"), self.relationship("Not A Name"),
+            m.trustdomain.Relationship(trust_domain="wire-c.test", bundle_endpoint_url="https://c/"),
+        ]  # fmt: skip
+        reply = api.BatchCreateFederationRelationship(m.trustdomain.BatchCreateRequest(federation_relationships=wanted))
+        ok, exists, bad = 0, grpc.StatusCode.ALREADY_EXISTS.value[0], grpc.StatusCode.INVALID_ARGUMENT.value[0]
+        assert [r.status.code for r in reply.results] == [ok, exists, bad, bad, bad, bad]
+        assert reply.results[0].federation_relationship == wanted[0]
+
+    def test_masks_and_pages(self, api):
+        for name in ("wire-a.test", "wire-b.test", "wire-c.test"):
+            api.BatchCreateFederationRelationship(
+                m.trustdomain.BatchCreateRequest(federation_relationships=[self.relationship(name)])
+            )
+        names, token = [], ""
+        while True:
+            page = api.ListFederationRelationships(
+                m.trustdomain.ListRequest(page_size=2, page_token=token, output_mask=m.trustdomain.Mask())
+            )
+            assert all(not r.bundle_endpoint_url and r.WhichOneof("profile") is None for r in page.federation_relationships)
+            names += [r.trust_domain for r in page.federation_relationships]
+            token = page.next_page_token
+            if not token:
+                break
+        assert names == ["two.test", "wire-a.test", "wire-b.test", "wire-c.test"]
+        changed = self.relationship("wire-a.test", bundle_endpoint_url="https://new/")
+        changed.https_spiffe.endpoint_spiffe_id = "spiffe://wire-a.test/e"
+        reply = api.BatchUpdateFederationRelationship(
+            m.trustdomain.BatchUpdateRequest(
+                federation_relationships=[changed, self.relationship("wire-z.test")],
+                input_mask=m.trustdomain.Mask(bundle_endpoint_url=True),
+            )
+        )
+        assert [r.status.code for r in reply.results] == [0, grpc.StatusCode.NOT_FOUND.value[0]]
+        got = api.GetFederationRelationship(m.trustdomain.GetRequest(trust_domain="wire-a.test"))
+        assert got.bundle_endpoint_url == "https://new/" and got.WhichOneof("profile") == "https_web"
+
+    def test_the_bundle_to_begin_with(self, pair, api):
+        one, two = pair
+        bundle = two.admin.bundles.GetBundle(m.bundle.GetBundleRequest())
+        wrong = self.relationship("wire-a.test", trust_domain_bundle=bundle)
+        reply = api.BatchCreateFederationRelationship(m.trustdomain.BatchCreateRequest(federation_relationships=[wrong]))
+        assert reply.results[0].status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+        with pytest.raises(grpc.RpcError) as missing:
+            api.GetFederationRelationship(m.trustdomain.GetRequest(trust_domain="wire-a.test"))
+        assert missing.value.code() == grpc.StatusCode.NOT_FOUND
+        bundle.trust_domain = "wire-a.test"
+        reply = api.BatchCreateFederationRelationship(m.trustdomain.BatchCreateRequest(federation_relationships=[wrong.__class__(
+            trust_domain="wire-a.test", bundle_endpoint_url="https://a/", https_web=m.trustdomain.Web(), trust_domain_bundle=bundle)]))  # fmt: skip
+        assert reply.results[0].status.code == 0
+        assert reply.results[0].federation_relationship.trust_domain_bundle.x509_authorities == bundle.x509_authorities
+        one.cli("bundle", "delete", "-id", "wire-a.test")
+
+    def test_refresh(self, api):
+        api.RefreshBundle(m.trustdomain.RefreshRequest(trust_domain="two.test"))
+        with pytest.raises(grpc.RpcError) as unknown:
+            api.RefreshBundle(m.trustdomain.RefreshRequest(trust_domain="wire-unknown.test"))
+        assert unknown.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_a_renewed_web_certificate_is_used_without_a_restart(start, tmp_path):
+    old, new = WebCA("old"), WebCA("new")
+    chain, key = old.certificate(tmp_path, "localhost")
+    domain = start("renew.test", only_server=True, extra=["-webCertificate", f"{chain}:{key}"])
+
+    def shown_by(ca: WebCA) -> bool:
+        context = ssl.create_default_context(cadata=ca.pem.decode())
+        with socket.create_connection(("127.0.0.1", int(domain.https.rpartition(":")[2])), timeout=10) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as tls:
+                return tls.version() == "TLSv1.3"
+
+    assert shown_by(old)
+    key.write_text("half of a renewal")
+    time.sleep(11)
+    assert shown_by(old), "files that do not fit together change nothing"
+    new.certificate(tmp_path, "localhost")
+    eventually(lambda: shown_by(new), "the new certificate", within=30, ignore=(ssl.SSLError,))
 
 
 class TestDeletion:

@@ -19,6 +19,7 @@ class Admin:
         self.entries = m.entry_grpc.EntryStub(self.channel)
         self.svids = m.svid_grpc.SVIDStub(self.channel)
         self.bundles = m.bundle_grpc.BundleStub(self.channel)
+        self.trust_domains = m.trustdomain_grpc.TrustDomainStub(self.channel)
         self.health = m.health_grpc.HealthStub(self.channel)
 
     def close(self) -> None:

@@ -43,6 +43,8 @@ try:
     svid_grpc = importlib.import_module("interop.svid_pb2_grpc")
     bundle = importlib.import_module("interop.bundle_pb2")
     bundle_grpc = importlib.import_module("interop.bundle_pb2_grpc")
+    trustdomain = importlib.import_module("interop.trustdomain_pb2")
+    trustdomain_grpc = importlib.import_module("interop.trustdomain_pb2_grpc")
     workload = importlib.import_module("interop.workload_pb2")
     health = importlib.import_module("interop.health_pb2")
     health_grpc = importlib.import_module("interop.health_pb2_grpc")

@@ -16,10 +16,18 @@ final class FederationKeeper: Sendable {
     private struct Turn: Sendable {
         let relationship: FederationRelationship
         var nextAt: UnixTime
+        /// How long before `nextAt` the turn was set, in milliseconds.
+        var pause: Int64 = 0
         var failures = 0
         var isRunning = false
         /// The last failure that was recorded; the same one again is not.
         var complaint: String?
+
+        /// More time left than there was at first means that the clock was put back: then it is time too.
+        func isDue(_ now: UnixTime) -> Bool {
+            let left = nextAt.milliseconds - now.milliseconds
+            return !isRunning && (left <= 0 || left > pause)
+        }
     }
 
     private let configured: [TrustDomain: FederationRelationship]
@@ -91,7 +99,7 @@ final class FederationKeeper: Sendable {
             var due: [FederationRelationship] = []
             for (domain, relationship) in current {
                 var turn = turns[domain] ?? Turn(relationship: relationship, nextAt: now)
-                if trustDomain.map({ $0 == domain }) ?? (!turn.isRunning && turn.nextAt <= now) {
+                if trustDomain.map({ $0 == domain }) ?? turn.isDue(now) {
                     turn.isRunning = true
                     due.append(relationship)
                 }
@@ -125,7 +133,8 @@ final class FederationKeeper: Sendable {
                 return failure != nil
             }
             turn.isRunning = false
-            turn.nextAt = UnixTime(milliseconds: now.milliseconds + Int64(delay / .milliseconds(1)))
+            turn.pause = Int64(delay / .milliseconds(1))
+            turn.nextAt = UnixTime(milliseconds: now.milliseconds + turn.pause)
             turn.failures = failure == nil ? 0 : turn.failures + 1
             let isNew = turn.complaint != failure
             turn.complaint = failure
