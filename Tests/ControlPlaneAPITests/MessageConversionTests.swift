@@ -39,10 +39,23 @@ struct MessageConversionTests {
         #expect(Spire_Api_Types_Bundle(bundle) == message)
     }
 
-    @Test func `WIT keys are passed over`() throws {
+    @Test func `a key ID is unique whatever the key is for`() throws {
         var message = try Self.bundle()
-        message.witAuthorities = [.with { $0.keyID = "wit" }]
-        #expect(try TrustBundle(message).jwtAuthorities.map(\.keyID) == ["one"])
+        let key = message.jwtAuthorities[0]
+        message.witAuthorities = [
+            .with {
+                $0.keyID = "wit"
+                $0.publicKey = key.publicKey
+                $0.tainted = true
+            }
+        ]
+        let bundle = try TrustBundle(message)
+        #expect(bundle.witAuthorities.map(\.keyID) == ["wit"])
+        #expect(bundle.witAuthorities.first?.isTainted == true)
+        #expect(bundle.jwtAuthorities.map(\.keyID) == ["one"])
+        #expect(Spire_Api_Types_Bundle(bundle) == message)
+        message.witAuthorities[0].keyID = "one"
+        #expect(throws: BundleMessageError.bundle(.duplicateKeyID("one"))) { try TrustBundle(message) }
     }
 
     @Test func `a bundle that breaks a rule is refused by it`() throws {

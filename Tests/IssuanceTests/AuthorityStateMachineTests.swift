@@ -17,10 +17,11 @@ struct AuthorityStateMachineTests {
             notAfter: Self.start + from + life, status: status, createdAt: Self.start + from)
     }
 
-    /// A JWT key that needs nothing, so that only the X.509 authorities of a row matter.
+    /// Keys for tokens that need nothing, so that only the X.509 authorities of a row matter.
     private func machine(_ records: [AuthorityRecord], keyless: Set<String> = []) -> AuthorityStateMachine {
         AuthorityStateMachine(
-            stored: StoredAuthorities(records: records + [record("quiet", .active, life: 1 << 40, kind: .jwt)]),
+            stored: StoredAuthorities(records: records
+                    + [AuthorityRecord.Kind.jwt, .wit].map { record("quiet", .active, life: 1 << 40, kind: $0) }),
             keyless: keyless)
     }
 
@@ -55,7 +56,7 @@ struct AuthorityStateMachineTests {
         _ = machine.prepare(fresh)
         #expect(machine.nextAction(now: Self.start) == .activate(fresh, .keyLost))
         let stored = machine.activate(fresh)
-        #expect(stored.records.map(\.status) == [.old, .active, .active])
+        #expect(stored.records.map(\.status) == [.old, .active, .active, .active])
         #expect(machine.nextAction(now: Self.start) == nil)
     }
 

@@ -42,6 +42,10 @@ package struct AdminClient: Sendable {
     package var bundles: Spire_Api_Server_Bundle_V1_Bundle.Client<Transport> { .init(wrapping: client) }
     /// Federation relationships.
     package var trustDomains: Spire_Api_Server_Trustdomain_V1_TrustDomain.Client<Transport> { .init(wrapping: client) }
+    /// Signing authorities.
+    package var localAuthorities: Spire_Api_Server_Localauthority_V1_LocalAuthority.Client<Transport> {
+        .init(wrapping: client)
+    }
     /// The audit log.
     package var log: Agentshield_Admin_V1_Log.Client<Transport> { .init(wrapping: client) }
     /// The server itself.

@@ -2,7 +2,7 @@ package import SPIFFE
 import SwiftProtobuf
 
 extension TrustBundle {
-    /// Reads a bundle from the wire. Keys for WIT-SVIDs are passed over.
+    /// Reads a bundle from the wire. No key ID may occur twice, whatever the keys are for.
     package init(_ message: Spire_Api_Types_Bundle) throws(BundleMessageError) {
         let trustDomain: TrustDomain
         do {
@@ -11,7 +11,8 @@ extension TrustBundle {
             throw .trustDomain(error)
         }
         guard message.x509Authorities.count <= X509Bundle.maximumAuthorities,
-            message.jwtAuthorities.count <= TrustBundle.maximumKeys
+            message.jwtAuthorities.count <= TrustBundle.maximumKeys,
+            message.witAuthorities.count <= TrustBundle.maximumKeys
         else { throw .bundle(.tooManyKeys) }
         guard message.refreshHint >= 0 else { throw .bundle(.badNumber("refresh_hint")) }
         var x509Authorities: [X509Authority] = []
@@ -32,9 +33,18 @@ extension TrustBundle {
                 throw .bundle(error)
             }
         }
+        var witAuthorities: [WITAuthority] = []
+        for key in message.witAuthorities {
+            guard keyIDs.insert(Array(key.keyID.utf8)).inserted else { throw .bundle(.duplicateKeyID(key.keyID)) }
+            do {
+                witAuthorities.append(try WITAuthority(key))
+            } catch {
+                throw .bundle(error)
+            }
+        }
         self.init(
             trustDomain: trustDomain, x509Authorities: x509Authorities, jwtAuthorities: jwtAuthorities,
-            refreshHint: message.refreshHint > 0 ? message.refreshHint : nil,
+            witAuthorities: witAuthorities, refreshHint: message.refreshHint > 0 ? message.refreshHint : nil,
             sequenceNumber: message.sequenceNumber)
     }
 }
@@ -42,6 +52,15 @@ extension TrustBundle {
 extension JWTAuthority {
     /// Reads one key from the wire.
     package init(_ message: Spire_Api_Types_JWTKey) throws(BundleError) {
+        try self.init(
+            keyID: message.keyID, derSPKI: Array(message.publicKey),
+            expiresAt: message.expiresAt > 0 ? UnixTime(seconds: message.expiresAt) : nil, isTainted: message.tainted)
+    }
+}
+
+extension WITAuthority {
+    /// Reads one key from the wire.
+    package init(_ message: Spire_Api_Types_WITKey) throws(BundleError) {
         try self.init(
             keyID: message.keyID, derSPKI: Array(message.publicKey),
             expiresAt: message.expiresAt > 0 ? UnixTime(seconds: message.expiresAt) : nil, isTainted: message.tainted)
@@ -60,6 +79,7 @@ extension Spire_Api_Types_Bundle {
             }
         }
         jwtAuthorities = bundle.jwtAuthorities.map(Spire_Api_Types_JWTKey.init)
+        witAuthorities = bundle.witAuthorities.map(Spire_Api_Types_WITKey.init)
         refreshHint = bundle.refreshHint ?? 0
         sequenceNumber = bundle.sequenceNumber
     }
@@ -68,6 +88,17 @@ extension Spire_Api_Types_Bundle {
 extension Spire_Api_Types_JWTKey {
     /// The wire form of a key.
     package init(_ authority: JWTAuthority) {
+        self.init()
+        publicKey = .init(authority.derSPKI)
+        keyID = authority.keyID
+        expiresAt = authority.expiresAt?.seconds ?? 0
+        tainted = authority.isTainted
+    }
+}
+
+extension Spire_Api_Types_WITKey {
+    /// The wire form of a key.
+    package init(_ authority: WITAuthority) {
         self.init()
         publicKey = .init(authority.derSPKI)
         keyID = authority.keyID

@@ -246,6 +246,7 @@ package struct ControlPlane: Sendable {
             BundleService(
                 registry: parts.registry, authorities: parts.authorities, trustDomain: configuration.trustDomain),
             TrustDomainService(registry: parts.registry, keeper: parts.federation),
+            LocalAuthorityService(authorities: parts.authorities),
         ]
     }
 

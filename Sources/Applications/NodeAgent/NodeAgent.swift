@@ -250,7 +250,8 @@ package final class NodeAgent: Sendable {
             configuration: configuration, cache: shared.cache, connection: connection, trust: standing.trust,
             attestation: attestation, store: attestation.store, audit: audit, logger: logger, now: now,
             randomBytes: randomBytes, sleep: sleep,
-            syncSignal: shared.syncSignal, signSignal: shared.signSignal, push: PushState())
+            syncSignal: shared.syncSignal, signSignal: shared.signSignal, renewSignal: Signal(),
+            push: PushState())
         _ = shared.cache.replace(bundle: standing.bundle, federated: [:])
         tokens.use(connection)
         try await withThrowingTaskGroup(of: Void.self) { group in

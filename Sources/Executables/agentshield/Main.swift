@@ -50,7 +50,8 @@ struct AgentShieldCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Administration",
                 subcommands: [
-                    Entry.self, Token.self, Bundle.self, Federation.self, X509.self, JWT.self, HealthCheck.self,
+                    Entry.self, Token.self, Bundle.self, Federation.self, X509.self, JWT.self,
+                    LocalAuthority.self, HealthCheck.self,
                 ]),
             CommandGroup(name: "Workloads", subcommands: [API.self, Env.self]),
             CommandGroup(name: "Audit log", subcommands: [Log.self]),

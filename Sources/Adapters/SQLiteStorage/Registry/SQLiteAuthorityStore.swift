@@ -18,7 +18,7 @@ package struct SQLiteAuthorityStore: AuthorityStore {
         try await database.storeWrite { db in
             try db.execute(sql: "DELETE FROM authority")
             let insert = try db.cachedStatement(
-                sql: "INSERT INTO authority (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+                sql: "INSERT INTO authority (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
             for record in authorities.records { try insert.execute(arguments: Self.arguments(record)) }
             try db.execute(
                 sql: "INSERT OR REPLACE INTO bundle_revision (id, revision) VALUES (0, ?)",
@@ -28,14 +28,14 @@ package struct SQLiteAuthorityStore: AuthorityStore {
 
     // `position` is left to SQLite: rows of one transaction count up in the order of the records.
     private static let columns =
-        "kind, id, key_id, certificate, public_key, not_before, not_after, status, created_at"
+        "kind, id, key_id, certificate, public_key, not_before, not_after, status, created_at, is_tainted"
 
     private static func arguments(_ record: AuthorityRecord) -> StatementArguments {
         [
             record.kind.rawValue, BlobValue.make(text: record.id), record.keyID?.string,
             record.certificate.map(BlobValue.make),
             BlobValue.make(record.publicKey), record.notBefore.milliseconds, record.notAfter.milliseconds,
-            record.status.rawValue, record.createdAt.milliseconds,
+            record.status.rawValue, record.createdAt.milliseconds, record.isTainted,
         ]
     }
 
@@ -47,6 +47,7 @@ package struct SQLiteAuthorityStore: AuthorityStore {
             kind: kind, id: try row.freeText(1),
             keyID: try row.decodeIfPresent(String.self, atIndex: 2).map { try KeyID($0) },
             certificate: try row.optionalBytes(3), publicKey: try row.bytes(4), notBefore: try row.time(5),
-            notAfter: try row.time(6), status: status, createdAt: try row.time(8))
+            notAfter: try row.time(6), status: status, createdAt: try row.time(8),
+            isTainted: try row.decode(atIndex: 9))
     }
 }

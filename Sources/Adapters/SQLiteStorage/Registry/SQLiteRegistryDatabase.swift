@@ -77,6 +77,9 @@ package final class SQLiteRegistryDatabase: Sendable {
                 trust_domain TEXT PRIMARY KEY NOT NULL, url TEXT NOT NULL, endpoint_id TEXT
             ) WITHOUT ROWID;
             """,
+            """
+            ALTER TABLE authority ADD COLUMN is_tainted INTEGER NOT NULL DEFAULT 0;
+            """,
         ])
 }
 

@@ -208,6 +208,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
         var merged = try message(stored)
         if mask.x509Authorities { merged.x509Authorities = wanted.x509Authorities }
         if mask.jwtAuthorities { merged.jwtAuthorities = wanted.jwtAuthorities }
+        if mask.witAuthorities { merged.witAuthorities = wanted.witAuthorities }
         if mask.refreshHint { merged.refreshHint = wanted.refreshHint }
         if mask.sequenceNumber { merged.sequenceNumber = wanted.sequenceNumber }
         return merged
@@ -245,6 +246,7 @@ extension Spire_Api_Types_Bundle {
         bundle.trustDomain = trustDomain
         if mask.x509Authorities { bundle.x509Authorities = x509Authorities }
         if mask.jwtAuthorities { bundle.jwtAuthorities = jwtAuthorities }
+        if mask.witAuthorities { bundle.witAuthorities = witAuthorities }
         if mask.refreshHint { bundle.refreshHint = refreshHint }
         if mask.sequenceNumber { bundle.sequenceNumber = sequenceNumber }
         return bundle

@@ -18,6 +18,8 @@ struct AgentParts: Sendable {
     let syncSignal: Signal
     /// Fires when something may have to be signed.
     let signSignal: Signal
+    /// Fires when the node's own identity may have to go.
+    let renewSignal: Signal
     let push: PushState
 
     func random() -> Double { RandomFraction.draw(randomBytes) }

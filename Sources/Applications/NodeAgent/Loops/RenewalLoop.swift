@@ -28,7 +28,7 @@ struct RenewalLoop: Sendable {
             }
             guard due <= time || isTainted else {
                 let wait = Duration.milliseconds(max(1, due.milliseconds(since: time)))
-                try await parts.sleep(min(wait, Self.longestWait))
+                _ = try await parts.renewSignal.wait(upTo: min(wait, Self.longestWait), sleep: parts.sleep)
                 continue
             }
             do {

@@ -81,7 +81,10 @@ struct SyncLoop: Sendable {
             try parts.store.save(bundle)
             parts.trust.replace(bundle)
         }
-        if parts.cache.replace(bundle: bundle, federated: federated) { parts.signSignal.fire() }
+        guard parts.cache.replace(bundle: bundle, federated: federated) else { return }
+        parts.signSignal.fire()
+        // An authority may be tainted now.
+        parts.renewSignal.fire()
     }
 
     private func federatedBundles(_ calls: ServerCalls) async throws -> [TrustDomain: TrustBundle] {

@@ -22,6 +22,8 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let downstreamCAIssue = EventType("ca.downstream.issue")
     package static let authorityPrepare = EventType("authority.prepare")
     package static let authorityActivate = EventType("authority.activate")
+    package static let authorityTaint = EventType("authority.taint")
+    package static let authorityRevoke = EventType("authority.revoke")
     package static let authorityPrune = EventType("authority.prune")
 
     // Registry.

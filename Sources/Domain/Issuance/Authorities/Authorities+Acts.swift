@@ -7,20 +7,23 @@ import SPIFFE
 extension Authorities {
     /// Does one act as intent, act, outcome. Whatever fails after the intent is recorded as an outcome of unknown effect,
     /// and what is stored is loaded again before the next act.
-    func perform(_ action: AuthorityStateMachine.Action, at time: UnixTime) async throws(AuthoritiesError) {
+    func perform(
+        _ action: AuthorityStateMachine.Action, at time: UnixTime, by agent: AuditEvent.AgentField = .internal(),
+        requestID: String? = nil
+    ) async throws(AuthoritiesError) {
         switch action {
         case .prepare(let kind, let cause):
             let keyID = KeyID.fresh(for: kind, randomBytes: randomBytes)
-            try await recorded(.authorityPrepare, kind, id: keyID.string, cause) {
+            try await recorded(.authorityPrepare, kind, id: keyID.string, cause, by: agent, requestID: requestID) {
                 receipt throws(AuthoritiesError) in
                 try await self.prepare(kind, keyID: keyID, at: time, consuming: receipt)
             }
         case .activate(let record, let cause):
-            try await recorded(.authorityActivate, record.kind, id: record.id, cause) {
+            try await recorded(.authorityActivate, record.kind, id: record.id, cause, by: agent, requestID: requestID) {
                 _ throws(AuthoritiesError) in try await self.activate(record)
             }
         case .prune(let record, let cause):
-            try await recorded(.authorityPrune, record.kind, id: record.id, cause) {
+            try await recorded(.authorityPrune, record.kind, id: record.id, cause, by: agent, requestID: requestID) {
                 _ throws(AuthoritiesError) in try await self.prune(record)
             }
         }
@@ -38,7 +41,7 @@ extension Authorities {
         let record =
             switch kind {
             case .x509: try selfSigned(keyID, key, at: time, consuming: receipt)
-            case .jwt: tokenKey(keyID, key, at: time)
+            case .jwt, .wit: tokenKey(kind, keyID, key, at: time)
             }
         var machine = snapshot.machine
         let displaced = machine.record(kind, .prepared)?.keyID
@@ -96,10 +99,12 @@ extension Authorities {
             publicKey: publicKey.derSPKI, notBefore: notBefore, notAfter: notAfter, status: .prepared, createdAt: time)
     }
 
-    private func tokenKey(_ keyID: KeyID, _ key: P256.Signing.PrivateKey, at time: UnixTime) -> AuthorityRecord {
+    private func tokenKey(
+        _ kind: AuthorityRecord.Kind, _ keyID: KeyID, _ key: P256.Signing.PrivateKey, at time: UnixTime
+    ) -> AuthorityRecord {
         let verificationKey = JWSVerificationKey(p256: key.publicKey, keyID: nil)
         return AuthorityRecord(
-            kind: .jwt, id: verificationKey.jwk.thumbprintBase64URL, keyID: keyID, certificate: nil,
+            kind: kind, id: verificationKey.jwk.thumbprintBase64URL, keyID: keyID, certificate: nil,
             publicKey: verificationKey.derSPKI, notBefore: UnixTime(seconds: time.seconds),
             notAfter: UnixTime(seconds: (time + options.jwtLifetime).seconds), status: .prepared, createdAt: time)
     }

@@ -20,6 +20,8 @@ package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertib
     case notAnAuthority
     /// There is already as much as a bundle holds.
     case bundleFull
+    /// An administrator's act that this authority's state does not allow.
+    case refused(AuthorityRefusal)
 
     /// The reason in words.
     package var description: String {
@@ -32,6 +34,7 @@ package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertib
         case .signingFailed: "signing failed"
         case .notAnAuthority: "the certificate is not an authority of this trust domain"
         case .bundleFull: "the bundle is full"
+        case .refused(let refusal): refusal.description
         }
     }
 }

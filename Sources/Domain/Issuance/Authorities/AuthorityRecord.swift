@@ -8,6 +8,8 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
         case x509
         /// A signing key for JWT-SVIDs.
         case jwt
+        /// A signing key for WIT-SVIDs.
+        case wit
     }
 
     /// Where the authority is in its life.
@@ -24,11 +26,11 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
 
     /// What the authority signs.
     package let kind: Kind
-    /// Of a certificate authority its subject key identifier in hex, of a JWT key its `kid`; unique within the kind.
+    /// Of a certificate authority its subject key identifier in hex, of a key for tokens its `kid`; unique within the kind.
     package let id: String
     /// Where the private key is; nil for external authorities.
     package let keyID: KeyID?
-    /// DER of the certificate; nil for JWT keys.
+    /// DER of the certificate; nil for keys that sign tokens.
     package let certificate: [UInt8]?
     /// DER of the SubjectPublicKeyInfo.
     package let publicKey: [UInt8]
@@ -40,10 +42,12 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
     package var status: Status
     /// When it was made; the schedule's life runs from here.
     package let createdAt: UnixTime
+    /// Whether everything that it signed is to be replaced; it still verifies until it is revoked.
+    package var isTainted: Bool
 
     package init(
         kind: Kind, id: String, keyID: KeyID?, certificate: [UInt8]?, publicKey: [UInt8], notBefore: UnixTime,
-        notAfter: UnixTime, status: Status, createdAt: UnixTime
+        notAfter: UnixTime, status: Status, createdAt: UnixTime, isTainted: Bool = false
     ) {
         self.kind = kind
         self.id = id
@@ -54,5 +58,6 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
         self.notAfter = notAfter
         self.status = status
         self.createdAt = createdAt
+        self.isTainted = isTainted
     }
 }

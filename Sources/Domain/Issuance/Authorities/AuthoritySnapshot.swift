@@ -23,23 +23,34 @@ final class AuthoritySnapshot: Sendable {
         self.keys = keys
         var roots: [X509Authority] = []
         var tokenKeys: [JWTAuthority] = []
+        var witKeys: [WITAuthority] = []
         for record in machine.stored.records {
             switch record.kind {
             case .x509:
-                guard let certificate = record.certificate, let root = try? X509Authority(der: certificate) else {
-                    throw .damaged(id: record.id)
-                }
+                guard let certificate = record.certificate,
+                    let root = try? X509Authority(der: certificate, isTainted: record.isTainted)
+                else { throw .damaged(id: record.id) }
                 roots.append(root)
             case .jwt:
                 guard
-                    let key = try? JWTAuthority(keyID: record.id, derSPKI: record.publicKey, expiresAt: record.notAfter)
+                    let key = try? JWTAuthority(
+                        keyID: record.id, derSPKI: record.publicKey, expiresAt: record.notAfter,
+                        isTainted: record.isTainted)
                 else { throw .damaged(id: record.id) }
                 tokenKeys.append(key)
+            case .wit:
+                guard
+                    let key = try? WITAuthority(
+                        keyID: record.id, derSPKI: record.publicKey, expiresAt: record.notAfter,
+                        isTainted: record.isTainted)
+                else { throw .damaged(id: record.id) }
+                witKeys.append(key)
             }
         }
         bundle = TrustBundle(
             trustDomain: trustDomain, x509Authorities: roots, jwtAuthorities: tokenKeys,
-            refreshHint: refreshHint, sequenceNumber: UInt64(max(0, machine.stored.bundleRevision)))
+            witAuthorities: witKeys, refreshHint: refreshHint,
+            sequenceNumber: UInt64(max(0, machine.stored.bundleRevision)))
         x509Bundle = bundle.x509Bundle
 
         let active = { (kind: AuthorityRecord.Kind) -> (AuthorityRecord, P256.Signing.PrivateKey)? in

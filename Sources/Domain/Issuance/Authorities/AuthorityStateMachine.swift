@@ -95,6 +95,15 @@ struct AuthorityStateMachine: Sendable {
         return changedBundle()
     }
 
+    /// Marks an authority: the bundle says so, and what it signed is to be replaced.
+    mutating func taint(_ record: AuthorityRecord) -> StoredAuthorities {
+        for index in stored.records.indices
+        where stored.records[index].kind == record.kind && stored.records[index].id == record.id {
+            stored.records[index].isTainted = true
+        }
+        return changedBundle()
+    }
+
     /// Takes in an authority that somebody else published.
     mutating func append(_ record: AuthorityRecord) -> StoredAuthorities {
         stored.records.append(record)

@@ -71,23 +71,26 @@ extension JWTAuthority {
         } catch {
             throw .key(error)
         }
-        var authorities = JWTAuthorityList()
+        var authorities = TokenKeyList()
         for key in set.keys where key.use.map({ $0.hasSameBytes(as: "jwt-svid") }) ?? true {
-            try authorities.append(key)
+            try authorities.append(key, to: \.jwt)
         }
-        return authorities.list
+        return authorities.jwt
     }
 }
 
-/// Collects JWT authorities and sees to it that no key ID occurs twice.
-struct JWTAuthorityList {
-    private(set) var list: [JWTAuthority] = []
+/// Collects the keys for tokens and sees to it that no key ID occurs twice, whatever the keys are for (WIT-SVID §6).
+struct TokenKeyList {
+    var jwt: [JWTAuthority] = []
+    var wit: [JWTAuthority] = []
     private var keyIDs: Set<[UInt8]> = []
 
-    mutating func append(_ key: JWK) throws(BundleError) {
+    mutating func append(
+        _ key: JWK, to list: WritableKeyPath<TokenKeyList, [JWTAuthority]>
+    ) throws(BundleError) {
         guard let keyID = key.kid, !keyID.isEmpty else { throw .missingKeyID }
         if case .ed25519 = key.key { return }
-        guard list.count < TrustBundle.maximumKeys else { throw .tooManyKeys }
+        guard self[keyPath: list].count < TrustBundle.maximumKeys else { throw .tooManyKeys }
         guard keyIDs.insert(Array(keyID.utf8)).inserted else { throw .duplicateKeyID(keyID) }
         let publicKey: JWSVerificationKey
         do {
@@ -95,6 +98,6 @@ struct JWTAuthorityList {
         } catch {
             throw .key(error)
         }
-        list.append(try JWTAuthority(keyID: keyID, publicKey: publicKey))
+        self[keyPath: list].append(try JWTAuthority(keyID: keyID, publicKey: publicKey))
     }
 }

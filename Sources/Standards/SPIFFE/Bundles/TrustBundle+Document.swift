@@ -1,8 +1,8 @@
 import JOSE
 
 extension TrustBundle {
-    /// The SPIFFE bundle document: `x509-svid` keys with their certificate and without `kid`, `jwt-svid` keys with
-    /// `kid`, then sequence and refresh hint (SPIFFE Trust Domain and Bundle §4).
+    /// The SPIFFE bundle document: `x509-svid` keys with their certificate and without `kid`, `jwt-svid` and
+    /// `wit-svid` keys with `kid`, then sequence and refresh hint (SPIFFE Trust Domain and Bundle §4).
     ///
     /// An X.509 authority whose key no JWK can express is left out; the parser accepts no such certificate.
     package func spiffeJSON() -> [UInt8] {
@@ -15,6 +15,7 @@ extension TrustBundle {
             keys.append(.object(jwk.json()))
         }
         keys += jwtAuthorities.map { .object($0.jwk(use: Self.jwtUse).json()) }
+        keys += witAuthorities.map { .object($0.jwk(use: Self.witUse).json()) }
         var document: JSONObject = ["keys": .array(keys)]
         document[Self.sequenceMember] = .number(JSONNumber(Int64(clamping: sequenceNumber)))
         if let refreshHint { document[Self.hintMember] = .number(JSONNumber(refreshHint)) }
@@ -34,7 +35,7 @@ extension TrustBundle {
         }
         guard let document = value.objectValue, let entries = document["keys"]?.arrayValue else { throw .notABundle }
         var x509Authorities: [X509Authority] = []
-        var jwtAuthorities = JWTAuthorityList()
+        var tokenKeys = TokenKeyList()
         for entry in entries {
             guard let entry = entry.objectValue else { throw .notABundle }
             guard entry["kty"]?.stringValue != nil else { throw .badMember("kty") }
@@ -46,17 +47,22 @@ extension TrustBundle {
                 x509Authorities.append(try Self.authority(key))
             } else if use.hasSameBytes(as: Self.jwtUse) {
                 guard let key = try Self.key(entry) else { continue }
-                try jwtAuthorities.append(key)
+                try tokenKeys.append(key, to: \.jwt)
+            } else if use.hasSameBytes(as: Self.witUse) {
+                guard let key = try Self.key(entry) else { continue }
+                try tokenKeys.append(key, to: \.wit)
             }
         }
         self.init(
-            trustDomain: trustDomain, x509Authorities: x509Authorities, jwtAuthorities: jwtAuthorities.list,
+            trustDomain: trustDomain, x509Authorities: x509Authorities, jwtAuthorities: tokenKeys.jwt,
+            witAuthorities: tokenKeys.wit.map { WITAuthority(checked: $0) },
             refreshHint: try Self.number(Self.hintMember, of: document),
             sequenceNumber: UInt64(try Self.number(Self.sequenceMember, of: document) ?? 0))
     }
 
     private static let x509Use = "x509-svid"
     private static let jwtUse = "jwt-svid"
+    private static let witUse = "wit-svid"
     private static let sequenceMember = "spiffe_sequence"
     private static let hintMember = "spiffe_refresh_hint"
 

@@ -5,6 +5,7 @@ package struct TrustBundle: Equatable, Sendable {
     package let trustDomain: TrustDomain
     package var x509Authorities: [X509Authority]
     package var jwtAuthorities: [JWTAuthority]
+    package var witAuthorities: [WITAuthority]
     /// How often consumers should ask again, in seconds.
     package var refreshHint: Int64?
     /// Grows with every change; up to `Int64.max`, more is not written.
@@ -13,11 +14,12 @@ package struct TrustBundle: Equatable, Sendable {
     /// A bundle of these parts.
     package init(
         trustDomain: TrustDomain, x509Authorities: [X509Authority] = [], jwtAuthorities: [JWTAuthority] = [],
-        refreshHint: Int64? = nil, sequenceNumber: UInt64 = 0
+        witAuthorities: [WITAuthority] = [], refreshHint: Int64? = nil, sequenceNumber: UInt64 = 0
     ) {
         self.trustDomain = trustDomain
         self.x509Authorities = x509Authorities
         self.jwtAuthorities = jwtAuthorities
+        self.witAuthorities = witAuthorities
         self.refreshHint = refreshHint
         self.sequenceNumber = sequenceNumber
     }
@@ -29,6 +31,11 @@ package struct TrustBundle: Equatable, Sendable {
     /// every key of such a set for a JWT authority must not find anything else in it.
     package func jwtJWKS() -> [UInt8] {
         JWKSet(keys: jwtAuthorities.map { $0.jwk() }).serializedBytes
+    }
+
+    /// A plain JWKS of the WIT keys for the Workload API: `kid` on each, no `use`, and no key of another purpose.
+    package func witJWKS() -> [UInt8] {
+        JWKSet(keys: witAuthorities.map { $0.jwk() }).serializedBytes
     }
 
     /// The X.509 authorities in PEM.
@@ -88,7 +95,7 @@ package enum BundleError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notABundle: "a bundle is an object with an array of keys"
         case .badMember(let name): "a bundle's key has no proper member \(quoted(name))"
         case .key(let error): error.description
-        case .missingKeyID: "a JWT key of the bundle has no key ID"
+        case .missingKeyID: "a token key of the bundle has no key ID"
         case .badKeyID: "a key ID has 1 to \(JWTAuthority.maximumKeyIDLength) bytes"
         case .duplicateKeyID(let keyID): "key ID \(quoted(keyID)) occurs twice in the bundle"
         case .algorithmNotAllowed: "the key's algorithm is not allowed for JWT-SVIDs"
