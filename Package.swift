@@ -56,7 +56,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 let standards: [Target] = [
     library("Standards", "JOSE", [crypto, cryptoExtras]),
     library("Standards", "TransparencyLog", [crypto]),
-    library("Standards", "SPIFFE", ["JOSE", crypto]),
+    library("Standards", "WIMSE", ["JOSE"]),
+    library("Standards", "SPIFFE", ["JOSE", "WIMSE", crypto]),
 ]
 
 let domain: [Target] = [
@@ -140,6 +141,7 @@ let benchmarkTargets: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests(
         "SQLiteStorageTests",
         [

@@ -110,6 +110,18 @@ final class FakeWorkloadAPI: WorkloadAPIHandler {
         throw .unimplemented("not in this test")
     }
 
+    func witSVIDs(
+        for peer: ConnectionPeer, id: SPIFFEID?
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadWITSVIDs, any Error> {
+        throw .unimplemented("not offered")
+    }
+
+    func witBundles(
+        for peer: ConnectionPeer
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadWITBundles, any Error> {
+        throw .unimplemented("not offered")
+    }
+
     func validateJWTSVID(
         for peer: ConnectionPeer, token: String, audience: String
     ) async throws(WorkloadAPIError) -> WorkloadJWTValidation {

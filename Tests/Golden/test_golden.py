@@ -22,10 +22,10 @@ COMMANDS = [
     "agent count", "agent purge", "entry", "entry create", "entry show", "entry update", "entry delete", "entry count",
     "token", "token generate", "bundle", "bundle show", "bundle list", "bundle set", "bundle delete", "bundle count",
     "federation", "federation create", "federation list", "federation show", "federation update", "federation delete",
-    "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "localauthority",
+    "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "wit", "wit mint", "localauthority",
     *(f"localauthority {kind}{act}" for kind in ("x509", "jwt", "wit") for act in ("", " show", " prepare", " activate", " taint", " revoke")),
     "healthcheck", "api",
-    "api fetch", "api fetch x509", "api fetch jwt", "api validate", "api validate jwt", "api watch", "env", "log",
+    "api fetch", "api fetch x509", "api fetch jwt", "api fetch wit", "api validate", "api validate jwt", "api watch", "env", "log",
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip
 

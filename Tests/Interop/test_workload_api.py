@@ -243,7 +243,7 @@ class TestHeaderAndCodes:
         assert code_of(lambda: raw.validate("", "x")) == grpc.StatusCode.INVALID_ARGUMENT
         assert code_of(lambda: raw.validate("x", "")) == grpc.StatusCode.INVALID_ARGUMENT
 
-    @pytest.mark.parametrize("method", ["NoSuchMethod", "FetchWITSVID", "FetchWITBundles"])
+    @pytest.mark.parametrize("method", ["NoSuchMethod", "FetchWITSVIDs"])
     def test_an_unknown_rpc_is_unimplemented(self, raw, method):
         assert code_of(lambda: raw.unknown(method)) == grpc.StatusCode.UNIMPLEMENTED
 

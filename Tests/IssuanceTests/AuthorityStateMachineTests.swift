@@ -20,7 +20,8 @@ struct AuthorityStateMachineTests {
     /// Keys for tokens that need nothing, so that only the X.509 authorities of a row matter.
     private func machine(_ records: [AuthorityRecord], keyless: Set<String> = []) -> AuthorityStateMachine {
         AuthorityStateMachine(
-            stored: StoredAuthorities(records: records
+            stored: StoredAuthorities(
+                records: records
                     + [AuthorityRecord.Kind.jwt, .wit].map { record("quiet", .active, life: 1 << 40, kind: $0) }),
             keyless: keyless)
     }

@@ -71,6 +71,43 @@ extension Workload_JWTSVID {
     }
 }
 
+extension Workload_WITSVIDResponse {
+    init(_ state: WorkloadWITSVIDs) {
+        self.init()
+        svids = state.svids.map { svid in
+            .with {
+                $0.spiffeID = svid.id.string
+                $0.witSvid = svid.token
+                $0.witSvidKey = svid.privateKey
+                $0.hint = svid.hint
+            }
+        }
+    }
+
+    func parsed() throws(WorkloadAPIError) -> WorkloadWITSVIDs {
+        guard !svids.isEmpty else { throw .malformedResponse("the Workload API sent no WIT-SVID") }
+        var parsed: [WorkloadWITSVID] = []
+        for svid in svids {
+            parsed.append(
+                WorkloadWITSVID(
+                    id: try WorkloadMessage.id(svid.spiffeID), token: svid.witSvid, privateKey: svid.witSvidKey,
+                    hint: svid.hint))
+        }
+        return WorkloadWITSVIDs(svids: parsed)
+    }
+}
+
+extension Workload_WITBundlesResponse {
+    init(_ state: WorkloadWITBundles) {
+        self.init()
+        bundles = state.bundles.byID { String(decoding: $0, as: UTF8.self) }
+    }
+
+    func parsed() throws(WorkloadAPIError) -> WorkloadWITBundles {
+        WorkloadWITBundles(bundles: try WorkloadMessage.bundles(bundles.mapValues { $0.utf8 }))
+    }
+}
+
 /// Reads what all responses have.
 enum WorkloadMessage {
     static func id(_ text: String) throws(WorkloadAPIError) -> SPIFFEID {

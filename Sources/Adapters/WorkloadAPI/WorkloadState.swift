@@ -91,6 +91,49 @@ extension WorkloadJWTSVID: CustomStringConvertible, CustomReflectable {
     package var customMirror: Mirror { Mirror(self, children: ["id": id]) }
 }
 
+/// One WIT-SVID with the key that it names.
+package struct WorkloadWITSVID: Sendable, Equatable {
+    package var id: SPIFFEID
+    /// JWS compact serialization.
+    package var token: String
+    /// The private key as JWK. A secret.
+    package var privateKey: String
+    /// The operator's word for what the identity is for; empty without one.
+    package var hint: String
+
+    package init(id: SPIFFEID, token: String, privateKey: String, hint: String = "") {
+        self.id = id
+        self.token = token
+        self.privateKey = privateKey
+        self.hint = hint
+    }
+}
+
+extension WorkloadWITSVID: CustomStringConvertible, CustomReflectable {
+    /// Never the key.
+    package var description: String { "WIT-SVID of \(id)" }
+    package var customMirror: Mirror { Mirror(self, children: ["id": id]) }
+}
+
+/// A workload's WIT-SVIDs; always the complete state, the default identity first.
+package struct WorkloadWITSVIDs: Sendable, Equatable {
+    package var svids: [WorkloadWITSVID]
+
+    package init(svids: [WorkloadWITSVID]) {
+        self.svids = svids
+    }
+}
+
+/// The WIT bundles; always the complete state.
+package struct WorkloadWITBundles: Sendable, Equatable {
+    /// JWK sets of WIT-SVID keys and nothing else; the own trust domain is among them.
+    package var bundles: [TrustDomain: [UInt8]]
+
+    package init(bundles: [TrustDomain: [UInt8]]) {
+        self.bundles = bundles
+    }
+}
+
 /// What a JWT-SVID says, after it was verified.
 package struct WorkloadJWTValidation: Sendable, Equatable {
     package var id: SPIFFEID

@@ -88,6 +88,7 @@ package struct ControlPlane: Sendable {
             authorities: authorities, audit: log,
             defaults: IssuanceDefaults(
                 x509TTL: configuration.x509SVIDTTL, jwtTTL: configuration.jwtSVIDTTL,
+                witTTL: configuration.witSVIDTTL,
                 nodeTTL: configuration.nodeSVIDTTL,
                 jwtIssuer: configuration.jwtIssuer),
             now: world.now, randomBytes: world.randomBytes)

@@ -85,8 +85,13 @@ package final class NodeAgent: Sendable {
             syncSignal: Signal(), signSignal: Signal())
         let tokens = TokenSource(
             cache: shared.cache, syncSignal: shared.syncSignal, logger: logger, now: now)
+        let randomBytes = randomBytes
+        let wits = WITSource(
+            cache: shared.cache, syncSignal: shared.syncSignal, logger: logger, now: now,
+            random: { RandomFraction.draw(randomBytes) })
+        let credentials = Credentials(tokens: tokens, wits: wits)
         let health = HealthService(services: ["SpiffeWorkloadAPI"])
-        let server = workloadServer(shared, tokens, audit, health)
+        let server = workloadServer(shared, credentials, audit, health)
 
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
@@ -98,7 +103,7 @@ package final class NodeAgent: Sendable {
                 }
             }
             group.addTask { [self] in
-                try await live(attestation, shared, tokens, audit, health) {
+                try await live(attestation, shared, credentials, audit, health) {
                     guard await server.waitUntilListening() else { return }
                     await ready()
                 }
@@ -115,6 +120,12 @@ package final class NodeAgent: Sendable {
                 while true {
                     try await sleep(Self.processCheck)
                     shared.cache.remindFollowers()
+                }
+            }
+            group.addTask { [self] in
+                while true {
+                    try await sleep(Self.witCheck)
+                    shared.cache.remindOfWITs(at: now())
                 }
             }
             group.addTask { [self] in
@@ -141,6 +152,15 @@ package final class NodeAgent: Sendable {
     /// How often an agent that stops looks whether its spool is empty: two seconds in all.
     private static let lastShipmentTurns = 80
 
+    /// How often it is looked whether a WIT-SVID is to be replaced.
+    private static let witCheck = Duration.seconds(1)
+
+    /// What is signed when a workload asks for it.
+    private struct Credentials: Sendable {
+        let tokens: TokenSource
+        let wits: WITSource
+    }
+
     /// What stays while identities come and go.
     private final class Shared: Sendable {
         /// The agent's own ID once it is attested.
@@ -157,10 +177,10 @@ package final class NodeAgent: Sendable {
     }
 
     private func workloadServer(
-        _ shared: Shared, _ tokens: TokenSource, _ audit: AgentAudit, _ health: HealthService
+        _ shared: Shared, _ credentials: Credentials, _ audit: AgentAudit, _ health: HealthService
     ) -> PeerServer {
         let service = WorkloadService(
-            configuration: configuration, cache: shared.cache, tokens: tokens,
+            configuration: configuration, cache: shared.cache, tokens: credentials.tokens, wits: credentials.wits,
             attestation: WorkloadAttestation(
                 attestor: UnixWorkloadAttestor(
                     discoverWorkloadPath: configuration.discoverWorkloadPath,
@@ -179,7 +199,7 @@ package final class NodeAgent: Sendable {
 
     /// Lives with one identity after the other.
     private func live(
-        _ attestation: NodeAttestation, _ shared: Shared, _ tokens: TokenSource, _ audit: AgentAudit,
+        _ attestation: NodeAttestation, _ shared: Shared, _ credentials: Credentials, _ audit: AgentAudit,
         _ health: HealthService, _ ready: @escaping @Sendable () async -> Void
     ) async throws {
         var standing = try await attestation.stand()
@@ -191,7 +211,7 @@ package final class NodeAgent: Sendable {
                 WorkloadEvents.life(.agentStart, id: standing.identity.id, requestID: HexText.encode(randomBytes(16))))
             let began = now()
             do {
-                return try await live(standing, attestation, shared, tokens, audit) {
+                return try await live(standing, attestation, shared, credentials, audit) {
                     health.setAll(.serving)
                     if !firstReady.exchange(true, ordering: .relaxed) { await ready() }
                 }
@@ -240,7 +260,8 @@ package final class NodeAgent: Sendable {
     }
 
     private func live(
-        _ standing: NodeAttestation.Standing, _ attestation: NodeAttestation, _ shared: Shared, _ tokens: TokenSource,
+        _ standing: NodeAttestation.Standing, _ attestation: NodeAttestation, _ shared: Shared,
+        _ credentials: Credentials,
         _ audit: AgentAudit, _ ready: @escaping @Sendable () async -> Void
     ) async throws {
         let connection = try ServerConnection(
@@ -253,7 +274,8 @@ package final class NodeAgent: Sendable {
             syncSignal: shared.syncSignal, signSignal: shared.signSignal, renewSignal: Signal(),
             push: PushState())
         _ = shared.cache.replace(bundle: standing.bundle, federated: [:])
-        tokens.use(connection)
+        credentials.tokens.use(connection)
+        credentials.wits.use(connection)
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             group.addTask { await connection.run() }

@@ -75,6 +75,27 @@ package final class WorkloadAPIClient: Sendable {
         }
     }
 
+    /// The workload's WIT-SVIDs with their keys, now and after each change; of one identity only if `id` is given.
+    package func streamWITSVIDs(id: SPIFFEID? = nil) -> AsyncThrowingStream<WorkloadWITSVIDs, any Error> {
+        let request = Workload_WITSVIDRequest.with { $0.spiffeID = id?.string ?? "" }
+        return stream { service, yield in
+            try await service.fetchWITSVID(request, options: Self.streamOptions) { response in
+                for try await message in response.messages { yield(try message.parsed()) }
+            }
+        }
+    }
+
+    /// The WIT bundles, now and after each change.
+    package func streamWITBundles() -> AsyncThrowingStream<WorkloadWITBundles, any Error> {
+        stream { service, yield in
+            try await service.fetchWITBundles(
+                Workload_WITBundlesRequest(), options: Self.streamOptions
+            ) { response in
+                for try await message in response.messages { yield(try message.parsed()) }
+            }
+        }
+    }
+
     /// JWT-SVIDs good for every audience: one per identity, or of the one asked for. Never empty.
     package func fetchJWTSVIDs(
         audience: [String], id: SPIFFEID? = nil

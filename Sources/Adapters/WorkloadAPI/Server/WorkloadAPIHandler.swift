@@ -27,6 +27,16 @@ package protocol WorkloadAPIHandler: Sendable {
         for peer: ConnectionPeer
     ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadJWTBundles, any Error>
 
+    /// The caller's WIT-SVIDs with their keys; of one identity only if `id` is given.
+    func witSVIDs(
+        for peer: ConnectionPeer, id: SPIFFEID?
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadWITSVIDs, any Error>
+
+    /// The WIT bundles that the caller may see.
+    func witBundles(
+        for peer: ConnectionPeer
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadWITBundles, any Error>
+
     /// Verifies a token for the caller; `invalidArgument` when it is not valid.
     func validateJWTSVID(
         for peer: ConnectionPeer, token: String, audience: String

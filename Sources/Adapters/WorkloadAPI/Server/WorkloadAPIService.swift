@@ -51,14 +51,7 @@ package struct WorkloadAPIService: Workload_SpiffeWorkloadAPI.SimpleServiceProto
             throw WorkloadAPIError.invalidArgument("more than \(Self.maximumAudiences) audiences")
         }
         for audience in request.audience { try check(audience) }
-        var id: SPIFFEID?
-        if !request.spiffeID.isEmpty {
-            do {
-                id = try SPIFFEID(request.spiffeID)
-            } catch {
-                throw WorkloadAPIError.invalidArgument("invalid requested SPIFFE ID: \(error)")
-            }
-        }
+        let id = try requestedID(request.spiffeID)
         let svids = try await handler.jwtSVIDs(for: peer, audience: request.audience, id: id)
         return .with { $0.svids = svids.map(Workload_JWTSVID.init) }
     }
@@ -83,13 +76,26 @@ package struct WorkloadAPIService: Workload_SpiffeWorkloadAPI.SimpleServiceProto
     package func fetchWITSVID(
         request: Workload_WITSVIDRequest, response: RPCWriter<Workload_WITSVIDResponse>, context: ServerContext
     ) async throws {
-        throw WorkloadAPIError.unimplemented("the WIT-SVID profile is not offered")
+        let peer = try peer(context)
+        let states = try await handler.witSVIDs(for: peer, id: try requestedID(request.spiffeID))
+        try await send(states, to: response, context) { Workload_WITSVIDResponse($0) }
     }
 
     package func fetchWITBundles(
         request: Workload_WITBundlesRequest, response: RPCWriter<Workload_WITBundlesResponse>, context: ServerContext
     ) async throws {
-        throw WorkloadAPIError.unimplemented("the WIT-SVID profile is not offered")
+        let states = try await handler.witBundles(for: peer(context))
+        try await send(states, to: response, context) { Workload_WITBundlesResponse($0) }
+    }
+
+    /// The identity that a request names; nil when it names none.
+    private func requestedID(_ text: String) throws(WorkloadAPIError) -> SPIFFEID? {
+        guard !text.isEmpty else { return nil }
+        do {
+            return try SPIFFEID(text)
+        } catch {
+            throw .invalidArgument("invalid requested SPIFFE ID: \(error)")
+        }
     }
 
     private func peer(_ context: ServerContext) throws(WorkloadAPIError) -> ConnectionPeer {

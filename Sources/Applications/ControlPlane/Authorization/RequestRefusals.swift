@@ -41,11 +41,11 @@ extension AuditEvent {
 }
 
 extension RPCError {
-    /// Whether registry or issuer made it, whose refusals are events of their own.
+    /// Whether registry, issuer or authorities made it, whose refusals are events of their own.
     fileprivate var hasRecord: Bool {
         switch cause {
         case let error as RegistryError: error != .badPageToken
-        case is IssuanceError: true
+        case is IssuanceError, is AuthoritiesError: true
         default: false
         }
     }

@@ -15,12 +15,14 @@ package struct ControlPlaneConfiguration: Sendable {
     package var httpsPort = 8443
     /// The admin socket; nil means `admin.sock` in the data directory.
     package var adminSocketPath: String?
-    /// Seconds that certificate authorities and JWT signing keys live.
+    /// Seconds that certificate authorities and the keys that sign tokens live.
     package var authorityTTL: Int64 = 24 * 3600
     /// Seconds that a workload's X.509-SVID lives where its entry does not say.
     package var x509SVIDTTL: Int64 = 3600
     /// Seconds that a JWT-SVID lives where its entry does not say.
     package var jwtSVIDTTL: Int64 = 300
+    /// Seconds that a WIT-SVID lives.
+    package var witSVIDTTL: Int64 = 3600
     /// Seconds that a node agent's X.509-SVID lives; nil means `x509SVIDTTL`.
     package var nodeSVIDTTL: Int64?
     /// The `iss` claim of JWT-SVIDs; nil leaves it out.

@@ -203,7 +203,9 @@ extension RPCError {
     init(_ error: AuthoritiesError) {
         switch error {
         case .refused(let refusal):
-            self.init(code: refusal.isBadID ? .invalidArgument : .failedPrecondition, message: refusal.description)
+            self.init(
+                code: refusal.isBadID ? .invalidArgument : .failedPrecondition, message: refusal.description,
+                cause: error)
         case .notAnAuthority: self.init(code: .invalidArgument, message: error.description)
         case .bundleFull, .store(.storageFull), .audit(.storageFull), .keys(.storageFull):
             self.init(code: .resourceExhausted, message: error.description)

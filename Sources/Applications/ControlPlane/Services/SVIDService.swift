@@ -137,18 +137,78 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
         }
     }
 
-    // WIT-SVIDs are not issued yet (docs/standards/spiffe.md).
-
     func mintWITSVID(
         request: Spire_Api_Server_Svid_V1_MintWITSVIDRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Svid_V1_MintWITSVIDResponse {
-        throw RPCError(code: .unimplemented, message: "WIT-SVIDs are not issued")
+        let caller = try context.caller
+        guard request.hasID else { throw RPCError(code: .invalidArgument, message: "missing ID") }
+        guard !request.publicKey.isEmpty else { throw RPCError(code: .invalidArgument, message: "missing public key") }
+        let id = try request.id.parsed("id")
+        do throws(IssuanceError) {
+            let issued = try await issuer.mintWITSVID(
+                for: caller.issuance, id: id, publicKey: Array(request.publicKey), ttl: Int64(request.ttl))
+            return .with { $0.svid = Spire_Api_Types_WITSVID(issued) }
+        } catch {
+            throw RPCError(error)
+        }
     }
 
     func batchNewWITSVID(
         request: Spire_Api_Server_Svid_V1_BatchNewWITSVIDRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Svid_V1_BatchNewWITSVIDResponse {
-        throw RPCError(code: .unimplemented, message: "WIT-SVIDs are not issued")
+        let agent = try context.liveAgent
+        guard !request.params.isEmpty else { throw RPCError(code: .invalidArgument, message: "missing parameters") }
+        guard request.params.count <= Self.maximumBatch else {
+            throw RPCError(code: .invalidArgument, message: "a batch carries at most \(Self.maximumBatch) requests")
+        }
+        let refusals = try context.refusals
+        let results = await withTaskGroup(
+            of: (Int, Spire_Api_Server_Svid_V1_BatchNewWITSVIDResponse.Result).self
+        ) { group in
+            for (position, params) in request.params.enumerated() {
+                group.addTask { (position, await newWITSVID(params, agent.id, agent.caller, refusals)) }
+            }
+            var results = [Spire_Api_Server_Svid_V1_BatchNewWITSVIDResponse.Result](
+                repeating: .init(), count: request.params.count)
+            for await (position, result) in group { results[position] = result }
+            return results
+        }
+        return .with { $0.results = results }
+    }
+
+    private func newWITSVID(
+        _ params: Spire_Api_Server_Svid_V1_NewWITSVIDParams, _ node: SPIFFEID, _ caller: AuthorizedCaller,
+        _ refusals: RequestRefusals
+    ) async -> Spire_Api_Server_Svid_V1_BatchNewWITSVIDResponse.Result {
+        var result = Spire_Api_Server_Svid_V1_BatchNewWITSVIDResponse.Result()
+        do throws(RPCError) {
+            let entry = try entry(params.entryID, for: node)
+            guard !params.publicKey.isEmpty else {
+                throw RPCError(code: .invalidArgument, message: "missing public key")
+            }
+            do throws(IssuanceError) {
+                let issued = try await issuer.issueWITSVID(
+                    for: caller.issuance, entry: entry, publicKey: Array(params.publicKey))
+                result.svid = Spire_Api_Types_WITSVID(issued)
+                result.svid.hint = entry.hint
+                result.status = .ok
+            } catch {
+                throw RPCError(error)
+            }
+        } catch {
+            result.status = refusals.status(error)
+        }
+        return result
+    }
+}
+
+extension Spire_Api_Types_WITSVID {
+    init(_ issued: IssuedWITSVID) {
+        self.init()
+        token = issued.token
+        id = issued.id.message
+        expiresAt = issued.expiresAt.seconds
+        issuedAt = issued.issuedAt.seconds
     }
 }
 

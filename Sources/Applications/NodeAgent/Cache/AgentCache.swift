@@ -7,6 +7,7 @@ final class AgentCache: Sendable {
     private struct State {
         var entries: EntryCache
         var tokens: JWTCache
+        var wits: WITCache
         var isReady = false
         var followers: [UInt64: (selectors: Set<Selector>, signal: Signal)] = [:]
         var nextFollower: UInt64 = 0
@@ -19,7 +20,9 @@ final class AgentCache: Sendable {
 
     init(bundle: TrustBundle, x509Limit: Int, jwtLimit: Int) {
         state = Mutex(
-            State(entries: EntryCache(bundle: bundle, limit: x509Limit), tokens: JWTCache(limit: jwtLimit)))
+            State(
+                entries: EntryCache(bundle: bundle, limit: x509Limit), tokens: JWTCache(limit: jwtLimit),
+                wits: WITCache(limit: x509Limit)))
     }
 
     /// Whether the entries have been fetched once: before that nobody can be told that there is no identity.
@@ -39,12 +42,28 @@ final class AgentCache: Sendable {
         state.withLock { body(&$0.tokens) }
     }
 
+    /// Reads and changes of the WIT-SVIDs.
+    func withWITs<Result: Sendable>(_ body: (inout WITCache) -> Result) -> Result {
+        state.withLock { body(&$0.wits) }
+    }
+
+    /// Wakes those who follow an entry whose WIT-SVID is to be replaced.
+    func remindOfWITs(at time: UnixTime) {
+        state.withLock { state in
+            let due = state.wits.due(at: time)
+            guard !due.isEmpty else { return }
+            let entries = state.entries.entries
+            Self.tell(state, of: due.compactMap { entries[$0] })
+        }
+    }
+
     // MARK: changes that others follow
 
     func replace(entries: [AuthorizedEntry]) -> EntryCache.Difference {
         state.withLock { state in
             let difference = state.entries.replace(entries: entries)
             state.tokens.remove(entries: difference.invalidated)
+            state.wits.remove(entries: difference.invalidated)
             Self.tell(state, of: difference.touched)
             return difference
         }
@@ -54,6 +73,7 @@ final class AgentCache: Sendable {
         state.withLock { state in
             guard state.entries.replace(bundle: bundle, federated: federated) else { return false }
             state.tokens.keep(signedBy: bundle)
+            state.wits.keep(signedBy: bundle)
             for follower in state.followers.values { follower.signal.fire() }
             return true
         }

@@ -149,6 +149,32 @@ struct ServerCalls: Sendable {
         return response.svid.token
     }
 
+    /// What one key of a batch came to.
+    enum WITResult: Sendable {
+        case token(String)
+        case refused(code: Int32, message: String)
+    }
+
+    /// WIT-SVIDs for public keys (SubjectPublicKeyInfo): one result for each request, in their order.
+    func signWITs(_ requests: [(entryID: String, publicKey: [UInt8])]) async throws -> [WITResult] {
+        let response = try await client.svids.batchNewWITSVID(
+            .with {
+                $0.params = requests.map { request in
+                    .with {
+                        $0.entryID = request.entryID
+                        $0.publicKey = .init(request.publicKey)
+                    }
+                }
+            }, options: Self.options)
+        guard response.results.count == requests.count else {
+            throw RPCError(code: .internalError, message: "the server answered another number of requests")
+        }
+        return response.results.map { result in
+            result.status.code == 0
+                ? .token(result.svid.token) : .refused(code: result.status.code, message: result.status.message)
+        }
+    }
+
     /// Delivers spooled records; returns up to which they are in the log.
     func ship(_ records: [SpoolRecord], spool: String) async throws -> UInt64 {
         let response = try await client.spool.ship(

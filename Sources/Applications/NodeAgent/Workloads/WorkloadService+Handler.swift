@@ -49,6 +49,41 @@ extension WorkloadService: WorkloadAPIHandler {
         }
     }
 
+    func witSVIDs(
+        for peer: ConnectionPeer, id: SPIFFEID?
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadWITSVIDs, any Error> {
+        let recorded = LastRecorded()
+        return try await stream(peer, "FetchWITSVID") { caller, workload, _ in
+            let entries = entries(for: workload).filter { !$0.storesSVID && (id == nil || $0.spiffeID == id) }
+            guard !entries.isEmpty else { throw await noIdentity(caller) }
+            let served = try await wits.svids(for: entries)
+            // One record per identity change, not one per rotation.
+            if recorded.isNews(served.map(\.0)) {
+                do {
+                    try await record(served.map(\.0), kind: "wit-svid", caller, workload)
+                } catch {
+                    recorded.forget()
+                    throw error
+                }
+            }
+            return WorkloadWITSVIDs(
+                svids: served.map {
+                    WorkloadWITSVID(id: $1.id, token: $1.text, privateKey: $1.privateJWK, hint: $0.hint)
+                })
+        }
+    }
+
+    func witBundles(
+        for peer: ConnectionPeer
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadWITBundles, any Error> {
+        try await stream(peer, "FetchWITBundles") { caller, workload, _ in
+            let bundles = try await bundles(for: caller, workload)
+            return WorkloadWITBundles(
+                bundles: Dictionary(
+                    bundles.map { ($0.trustDomain, $0.witJWKS()) }, uniquingKeysWith: { own, _ in own }))
+        }
+    }
+
     func jwtSVIDs(
         for peer: ConnectionPeer, audience: [String], id: SPIFFEID?
     ) async throws(WorkloadAPIError) -> [WorkloadJWTSVID] {

@@ -13,6 +13,7 @@ struct WorkloadService: Sendable {
     let configuration: NodeAgentConfiguration
     let cache: AgentCache
     let tokens: TokenSource
+    let wits: WITSource
     let attestation: WorkloadAttestation
     let audit: AgentAudit
     let signSignal: Signal

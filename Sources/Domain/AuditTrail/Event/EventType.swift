@@ -19,6 +19,8 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let x509SVIDMint = EventType("svid.x509.mint")
     package static let jwtSVIDIssue = EventType("svid.jwt.issue")
     package static let jwtSVIDMint = EventType("svid.jwt.mint")
+    package static let witSVIDIssue = EventType("svid.wit.issue")
+    package static let witSVIDMint = EventType("svid.wit.mint")
     package static let downstreamCAIssue = EventType("ca.downstream.issue")
     package static let authorityPrepare = EventType("authority.prepare")
     package static let authorityActivate = EventType("authority.activate")

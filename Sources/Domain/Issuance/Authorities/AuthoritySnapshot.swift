@@ -10,6 +10,7 @@ final class AuthoritySnapshot: Sendable {
     /// Nil while no authority can sign.
     let x509: X509SigningAuthority?
     let jwt: JWTSigningAuthority?
+    let wit: WITSigningAuthority?
     let bundle: TrustBundle
     /// The half of the bundle that verifies X.509-SVIDs.
     let x509Bundle: X509Bundle
@@ -79,6 +80,15 @@ final class AuthoritySnapshot: Sendable {
             }
         } else {
             jwt = nil
+        }
+        if let (record, key) = active(.wit) {
+            if let old = previous?.wit, old.id == record.id {
+                wit = old
+            } else {
+                wit = WITSigningAuthority(id: record.id, notAfter: record.notAfter, key: key)
+            }
+        } else {
+            wit = nil
         }
     }
 }

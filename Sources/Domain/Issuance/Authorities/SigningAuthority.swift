@@ -40,6 +40,28 @@ package final class X509SigningAuthority: Sendable {
     }
 }
 
+/// The key that signs WIT-SVIDs now; its private half is as far out of reach.
+package final class WITSigningAuthority: Sendable {
+    /// The `kid` of its tokens.
+    package let id: String
+    /// Nothing signed lives longer.
+    package let notAfter: UnixTime
+    private let key: JWSSigningKey
+
+    init(id: String, notAfter: UnixTime, key: P256.Signing.PrivateKey) {
+        self.id = id
+        self.notAfter = notAfter
+        self.key = JWSSigningKey(p256: key, keyID: id)
+    }
+
+    /// Signs a token; throws when the values do not make a WIT-SVID or signing fails.
+    func sign(_ token: WITSVIDContent, consuming receipt: consuming AuditReceipt) throws(WITSVIDError) -> String {
+        try WITSVID.sign(
+            id: token.id, confirmationKey: token.confirmationKey, issuedAt: token.issuedAt,
+            expiresAt: token.expiresAt, key: key, tokenID: token.tokenID)
+    }
+}
+
 /// The key that signs JWT-SVIDs now; its private half is as far out of reach.
 package final class JWTSigningAuthority: Sendable {
     /// The `kid` of its tokens.

@@ -23,7 +23,7 @@ protocol CredentialPreparation: Sendable {
 
 /// What an issuance is about, in the words of the log.
 struct IssuanceSubject: Sendable {
-    /// `x509-svid`, `jwt-svid` or `x509-authority`.
+    /// `x509-svid`, `jwt-svid`, `wit-svid` or `x509-authority`.
     let kind: String
     /// The identity that the credential is for.
     let id: SPIFFEID

@@ -4,6 +4,8 @@ package struct IssuanceDefaults: Sendable {
     package var x509TTL: Int64
     /// Seconds that a JWT-SVID lives.
     package var jwtTTL: Int64
+    /// Seconds that a WIT-SVID lives.
+    package var witTTL: Int64
     /// Seconds that a node agent's X.509-SVID lives.
     package var nodeTTL: Int64
     /// Seconds that the control plane's own X.509-SVID lives.
@@ -11,13 +13,15 @@ package struct IssuanceDefaults: Sendable {
     /// The `iss` claim of JWT-SVIDs; nil leaves it out.
     package var jwtIssuer: String?
 
-    /// SPIRE's values: an hour, five minutes, and the workload's lifetime for nodes and the server.
+    /// SPIRE's values: an hour, five minutes, an hour, and the workload's lifetime for nodes and the server.
     package init(
-        x509TTL: Int64 = 3600, jwtTTL: Int64 = 300, nodeTTL: Int64? = nil, serverTTL: Int64? = nil,
+        x509TTL: Int64 = 3600, jwtTTL: Int64 = 300, witTTL: Int64 = 3600, nodeTTL: Int64? = nil,
+        serverTTL: Int64? = nil,
         jwtIssuer: String? = nil
     ) {
         self.x509TTL = x509TTL
         self.jwtTTL = jwtTTL
+        self.witTTL = witTTL
         self.nodeTTL = nodeTTL ?? x509TTL
         self.serverTTL = serverTTL ?? x509TTL
         self.jwtIssuer = jwtIssuer

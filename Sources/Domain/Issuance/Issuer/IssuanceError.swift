@@ -26,6 +26,8 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
     case negativeLifetime
     /// The audience breaks this rule.
     case audience(AudienceError)
+    /// The public key for a WIT-SVID is not one that a proof can be made with.
+    case publicKey
     /// The certificate cannot be made from these values, a DNS name for example.
     case certificate(CertificateTemplateError)
 
@@ -47,7 +49,8 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
     package var isRefusal: Bool {
         switch self {
         case .otherTrustDomain, .rootPath, .reservedID, .notANodeID, .entryExpired, .notDownstream, .uriCount,
-            .badSPIFFEID, .notTheTrustDomainID, .negativeLifetime, .audience, .certificate:
+            .badSPIFFEID, .notTheTrustDomainID, .negativeLifetime, .audience, .publicKey,
+            .certificate:
             true
         case .noAuthority, .badRandomness, .intentNotRecorded, .signingFailed, .selfCheckFailed, .outcomeNotRecorded:
             false
@@ -68,6 +71,7 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
         case .notTheTrustDomainID: "the certificate request does not name the trust domain"
         case .negativeLifetime: "a lifetime cannot be negative"
         case .audience(let error): error.description
+        case .publicKey: "the public key is not one for a proof of possession"
         case .certificate(let error): error.description
         case .noAuthority: "no authority can sign now"
         case .badRandomness: "the source of randomness gave too little"

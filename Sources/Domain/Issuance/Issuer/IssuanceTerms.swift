@@ -7,6 +7,7 @@ struct IssuanceTerms {
     let time: UnixTime
     let x509: X509SigningAuthority?
     let jwt: JWTSigningAuthority?
+    let wit: WITSigningAuthority?
     let defaults: IssuanceDefaults
     let randomBytes: RandomBytes
 

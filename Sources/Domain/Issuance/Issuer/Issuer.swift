@@ -81,6 +81,24 @@ package struct Issuer: Sendable {
         }
     }
 
+    /// A workload's WIT-SVID for the holder of a public key (SubjectPublicKeyInfo in DER).
+    package func issueWITSVID(
+        for caller: IssuanceCaller, entry: RegistrationEntry, publicKey: [UInt8]
+    ) async throws(IssuanceError) -> IssuedWITSVID {
+        try await issue(.witSVIDIssue, for: caller, asking: .wit(entry.spiffeID, entry)) {
+            terms throws(IssuanceError) in try WITPreparation.workload(entry, publicKey: publicKey, terms)
+        }
+    }
+
+    /// A WIT-SVID on an administrator's word; seconds to live, 0 for the default.
+    package func mintWITSVID(
+        for caller: IssuanceCaller, id: SPIFFEID, publicKey: [UInt8], ttl: Int64 = 0
+    ) async throws(IssuanceError) -> IssuedWITSVID {
+        try await issue(.witSVIDMint, for: caller, asking: .wit(id)) { terms throws(IssuanceError) in
+            try WITPreparation.minted(id, publicKey: publicKey, ttl: ttl, terms)
+        }
+    }
+
     /// A certificate authority for the downstream control plane of an entry.
     package func issueDownstreamCA(
         for caller: IssuanceCaller, entry: RegistrationEntry, csr: CertificateSigningRequest
@@ -95,7 +113,7 @@ package struct Issuer: Sendable {
         let snapshot = authorities.snapshot
         return IssuanceTerms(
             trustDomain: authorities.trustDomain, time: now(), x509: snapshot.x509, jwt: snapshot.jwt,
-            defaults: defaults, randomBytes: randomBytes)
+            wit: snapshot.wit, defaults: defaults, randomBytes: randomBytes)
     }
 }
 
@@ -109,6 +127,10 @@ extension IssuanceSubject {
 
     fileprivate static func jwt(_ id: SPIFFEID, _ entry: RegistrationEntry? = nil) -> IssuanceSubject {
         IssuanceSubject(kind: "jwt-svid", id: id, entryID: entry?.id)
+    }
+
+    fileprivate static func wit(_ id: SPIFFEID, _ entry: RegistrationEntry? = nil) -> IssuanceSubject {
+        IssuanceSubject(kind: "wit-svid", id: id, entryID: entry?.id)
     }
 
     fileprivate static func authority(_ entry: RegistrationEntry) -> IssuanceSubject {

@@ -15,7 +15,9 @@ struct LocalAuthority: AsyncParsableCommand {
         subcommands: [X509Authorities.self, JWTAuthorities.self, WITAuthorities.self])
 }
 
-private typealias LocalAuthorityAPI = Spire_Api_Server_Localauthority_V1_LocalAuthority.Client<HTTP2ClientTransport.Posix>
+private typealias LocalAuthorityAPI = Spire_Api_Server_Localauthority_V1_LocalAuthority.Client<
+    HTTP2ClientTransport.Posix
+>
 private typealias AuthorityState = Spire_Api_Server_Localauthority_V1_AuthorityState
 
 /// What one `show` answers: the authority in each state, if there is one.

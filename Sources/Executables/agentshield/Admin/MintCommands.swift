@@ -112,6 +112,52 @@ extension JWT {
     }
 }
 
+struct WIT: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wit", abstract: "WIT-SVIDs made by hand.", subcommands: [Mint.self])
+}
+
+extension WIT {
+    struct Mint: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes a WIT-SVID for an ID, outside every registration entry.",
+            discussion: "The private key is made here and never leaves this process but to -write DIR or the terminal.")
+
+        @Option(name: .flag("spiffeID"), help: "SPIFFE ID of the SVID.")
+        var spiffeID: String
+        @Option(name: .flag("ttl"), help: "Lifetime such as 1h (default: the server's).")
+        var ttl: String?
+        @Option(name: .flag("write"), help: "Directory for svid.token and key.jwk instead of the terminal.")
+        var directory: String?
+        @OptionGroup var admin: AdminOptions
+        @OptionGroup var format: OutputOptions
+
+        func run() async throws {
+            let key = P256.Signing.PrivateKey()
+            var request = Spire_Api_Server_Svid_V1_MintWITSVIDRequest()
+            request.id = try parseID(spiffeID, flag: "-spiffeID").message
+            request.publicKey = key.publicKey.derRepresentation
+            request.ttl = try seconds(ttl)
+            let prepared = request
+            let svid = try await admin.withControlPlane { client in
+                try await Spire_Api_Server_Svid_V1_SVID.Client(wrapping: client)
+                    .mintWITSVID(prepared, options: .failingFast).svid
+            }
+            let jwk = WITSVID.privateJWK(key)
+            if let directory {
+                try LocalFile.write(Array(svid.token.utf8), to: "\(directory)/svid.token", mode: 0o600)
+                try LocalFile.write(Array(jwk.utf8), to: "\(directory)/key.jwk", mode: 0o600)
+                Terminal.print(
+                    "WIT-SVID written to \(directory)/svid.token\nPrivate key written to \(directory)/key.jwk")
+                return
+            }
+            format.write(json: ["svid": svid.json, "private_key": .string(jwk)]) {
+                "WIT-SVID:\n\(svid.token)\nPrivate key:\n\(jwk)"
+            }
+        }
+    }
+}
+
 private func seconds(_ text: String?) throws -> Int32 {
     guard let text else { return 0 }
     guard let seconds = Int32(exactly: try DurationText.seconds(text, flag: "-ttl")), seconds > 0 else {

@@ -17,6 +17,8 @@ struct ServerOptions: ParsableArguments {
     var x509SVIDTTL: String?
     @Option(name: .flag("defaultJWTSVIDTTL"), help: "Lifetime of JWT-SVIDs where the entry does not say, such as 5m.")
     var jwtSVIDTTL: String?
+    @Option(name: .flag("defaultWITSVIDTTL"), help: "Lifetime of WIT-SVIDs, such as 1h.")
+    var witSVIDTTL: String?
     @Option(name: .flag("agentTTL"), help: "Lifetime of node agents' certificates.")
     var agentTTL: String?
     @Option(name: .flag("jwtIssuer"), help: "The `iss` claim of JWT-SVIDs.")
@@ -74,6 +76,8 @@ struct ServerOptions: ParsableArguments {
             try settings.seconds("default_x509_svid_ttl", flag: x509SVIDTTL) ?? configuration.x509SVIDTTL
         configuration.jwtSVIDTTL =
             try settings.seconds("default_jwt_svid_ttl", flag: jwtSVIDTTL) ?? configuration.jwtSVIDTTL
+        configuration.witSVIDTTL =
+            try settings.seconds("default_wit_svid_ttl", flag: witSVIDTTL) ?? configuration.witSVIDTTL
         configuration.nodeSVIDTTL = try settings.seconds("agent_ttl", flag: agentTTL)
         configuration.jwtIssuer = try settings.text("jwt_issuer", flag: jwtIssuer)
         configuration.oidcDomains = settings.list("oidc_domains", flag: oidcDomains)

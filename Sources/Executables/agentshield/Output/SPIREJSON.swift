@@ -73,6 +73,13 @@ extension Spire_Api_Types_Bundle {
                         "expires_at": .string("\($0.expiresAt)"), "tainted": .bool($0.tainted),
                     ]
                 }),
+            "wit_authorities": .array(
+                witAuthorities.map {
+                    [
+                        "public_key": .string($0.publicKey.base64EncodedString()), "key_id": .string($0.keyID),
+                        "expires_at": .string("\($0.expiresAt)"), "tainted": .bool($0.tainted),
+                    ]
+                }),
             "refresh_hint": .string("\(refreshHint)"),
             "sequence_number": .string("\(sequenceNumber)"),
         ]
@@ -85,6 +92,18 @@ extension Spire_Api_Types_X509SVID {
             "cert_chain": .array(certChain.map { .string($0.base64EncodedString()) }),
             "id": id.json,
             "expires_at": .string("\(expiresAt)"),
+            "hint": .string(hint),
+        ]
+    }
+}
+
+extension Spire_Api_Types_WITSVID {
+    var json: JSONValue {
+        [
+            "token": .string(token),
+            "id": id.json,
+            "expires_at": .string("\(expiresAt)"),
+            "issued_at": .string("\(issuedAt)"),
             "hint": .string(hint),
         ]
     }

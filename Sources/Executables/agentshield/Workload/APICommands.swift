@@ -12,7 +12,7 @@ struct API: AsyncParsableCommand {
 extension API {
     struct Fetch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Fetches identities.", subcommands: [FetchX509.self, FetchJWT.self],
+            abstract: "Fetches identities.", subcommands: [FetchX509.self, FetchJWT.self, FetchWIT.self],
             defaultSubcommand: FetchX509.self)
     }
 
@@ -97,6 +97,48 @@ struct FetchJWT: AsyncParsableCommand {
             ]
         ) {
             svids.map { "token(\($0.id)):\n\t\($0.token)\n" }.joined()
+                + bundles.sorted { $0.key < $1.key }.map {
+                    "bundle(\($0.key.id)):\n\t\(String(decoding: $0.value, as: UTF8.self))\n"
+                }.joined()
+        }
+    }
+}
+
+struct FetchWIT: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wit", abstract: "Fetches WIT-SVIDs with their private keys.",
+        discussion: "A WIT-SVID is no bearer token: what receives it asks for a proof with its key.")
+
+    @Option(name: .flag("spiffeID"), help: "Which identity, when the workload has several.")
+    var spiffeID: String?
+    @OptionGroup var workload: WorkloadOptions
+    @OptionGroup var format: OutputOptions
+
+    func run() async throws {
+        let id = try spiffeID.map { try parseID($0, flag: "-spiffeID") }
+        let (svids, bundles) = try await workload.withWorkloadAPI { client in
+            for try await state in client.streamWITSVIDs(id: id) {
+                for try await bundles in client.streamWITBundles() { return (state.svids, bundles.bundles) }
+            }
+            throw CommandFailure("the Workload API ended the stream without an answer")
+        }
+        format.write(
+            json: [
+                "svids": .array(
+                    svids.map {
+                        [
+                            "spiffe_id": .string($0.id.string), "wit_svid": .string($0.token),
+                            "wit_svid_key": .string($0.privateKey), "hint": .string($0.hint),
+                        ]
+                    }),
+                "bundles": .object(
+                    JSONObject(
+                        bundles.sorted { $0.key < $1.key }.map {
+                            ($0.key.id.string, .string(String(decoding: $0.value, as: UTF8.self)))
+                        })),
+            ]
+        ) {
+            svids.map { "token(\($0.id)):\n\t\($0.token)\nkey(\($0.id)):\n\t\($0.privateKey)\n" }.joined()
                 + bundles.sorted { $0.key < $1.key }.map {
                     "bundle(\($0.key.id)):\n\t\(String(decoding: $0.value, as: UTF8.self))\n"
                 }.joined()

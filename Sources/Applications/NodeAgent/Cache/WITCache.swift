@@ -1,0 +1,82 @@
+import SPIFFE
+
+/// WIT-SVIDs at hand, one per entry, each with the key that it names: at most so many, the longest unused one goes
+/// first.
+struct WITCache: Sendable {
+    struct Token: Sendable {
+        let entryID: String
+        let id: SPIFFEID
+        let text: String
+        /// The holder's private key as JWK.
+        let privateJWK: String
+        /// The `kid` of the authority.
+        let keyID: String
+        let expiresAt: UnixTime
+        /// From here on it is replaced.
+        var rotatesAt: UnixTime
+        /// Revision of the entry that it was signed for.
+        let revision: Int64
+    }
+
+    private struct Slot {
+        var token: Token
+        var use: UInt64
+    }
+
+    let limit: Int
+    private var slots: [String: Slot] = [:]
+    private var clock: UInt64 = 0
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// The token of an entry, unless it has expired or the entry has another ID by now.
+    mutating func token(for entry: AuthorizedEntry, at time: UnixTime) -> Token? {
+        guard let token = slots[entry.id]?.token else { return nil }
+        guard token.id == entry.spiffeID, RotationSchedule.isUsable(expires: token.expiresAt, at: time) else {
+            slots[entry.id] = nil
+            return nil
+        }
+        clock += 1
+        slots[entry.id]?.use = clock
+        return token
+    }
+
+    /// Keeps a token and returns the one that counts: of two that were asked for at once the first.
+    mutating func store(_ token: Token, at time: UnixTime) -> Token {
+        if let other = slots[token.entryID]?.token, other.id == token.id, other.revision == token.revision,
+            other.rotatesAt > time
+        {
+            return other
+        }
+        guard limit > 0 else { return token }
+        clock += 1
+        slots[token.entryID] = Slot(token: token, use: clock)
+        if slots.count > limit, let oldest = slots.min(by: { $0.value.use < $1.value.use }) {
+            slots[oldest.key] = nil
+        }
+        return token
+    }
+
+    /// Puts off the replacement of tokens that could not be replaced.
+    mutating func postpone(_ entries: some Sequence<String>, to time: UnixTime) {
+        for id in entries { slots[id]?.token.rotatesAt = time }
+    }
+
+    /// The entries whose tokens are to be replaced.
+    func due(at time: UnixTime) -> Set<String> {
+        Set(slots.values.filter { $0.token.rotatesAt <= time }.map(\.token.entryID))
+    }
+
+    /// Forgets the tokens of entries that are gone or changed.
+    mutating func remove(entries: Set<String>) {
+        for id in entries { slots[id] = nil }
+    }
+
+    /// Forgets the tokens whose key is tainted or not in the bundle any more.
+    mutating func keep(signedBy bundle: TrustBundle) {
+        let good = Set(bundle.witAuthorities.filter { !$0.isTainted }.map(\.keyID))
+        slots = slots.filter { good.contains($0.value.token.keyID) }
+    }
+}
