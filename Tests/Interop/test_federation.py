@@ -130,9 +130,9 @@ class TestTheEndpoint:
         document = json.loads(body)
         assert document["spiffe_sequence"] == own_sequence(one) and document["spiffe_refresh_hint"] > 0
         uses = [key["use"] for key in document["keys"]]
-        assert set(uses) == {"x509-svid", "jwt-svid"}
+        assert set(uses) == {"x509-svid", "jwt-svid", "wit-svid"}
         for key in document["keys"]:
-            assert ("kid" in key) == (key["use"] == "jwt-svid") and ("x5c" in key) == (key["use"] == "x509-svid")
+            assert ("kid" in key) == (key["use"] != "x509-svid") and ("x5c" in key) == (key["use"] == "x509-svid")
 
     def test_openssl_sees_the_svid_without_and_the_web_certificate_with_the_name(self, pair):
         one, _ = pair
