@@ -20,12 +20,16 @@ extension Entry {
         @OptionGroup var format: OutputOptions
 
         func run() async throws {
-            var request = Spire_Api_Server_Entry_V1_BatchCreateEntryRequest()
-            request.entries = try fields.data.map(EntryFile.read) ?? [fields.entry(id: entryID ?? "")]
-            let prepared = request
+            let entries = try fields.data.map(EntryFile.read) ?? [fields.entry(id: entryID ?? "")]
             let response = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
-                    .batchCreateEntry(prepared, options: .failingFast)
+                var whole = Spire_Api_Server_Entry_V1_BatchCreateEntryResponse()
+                for batch in EntryFile.batches(entries) {
+                    var request = Spire_Api_Server_Entry_V1_BatchCreateEntryRequest()
+                    request.entries = batch
+                    whole.results += try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                        .batchCreateEntry(request, options: .failingFast).results
+                }
+                return whole
             }
             let failures = response.results.filter { $0.status.code != 0 }
             format.write(json: response.json) {
@@ -52,17 +56,22 @@ extension Entry {
         @OptionGroup var format: OutputOptions
 
         func run() async throws {
-            var request = Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest()
+            let entries: [Spire_Api_Types_Entry]
             if let file = fields.data {
-                request.entries = try EntryFile.read(file)
+                entries = try EntryFile.read(file)
             } else {
                 guard let entryID else { throw CommandFailure("-entryID is needed") }
-                request.entries = [try fields.entry(id: entryID)]
+                entries = [try fields.entry(id: entryID)]
             }
-            let prepared = request
             let response = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
-                    .batchUpdateEntry(prepared, options: .failingFast)
+                var whole = Spire_Api_Server_Entry_V1_BatchUpdateEntryResponse()
+                for batch in EntryFile.batches(entries) {
+                    var request = Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest()
+                    request.entries = batch
+                    whole.results += try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                        .batchUpdateEntry(request, options: .failingFast).results
+                }
+                return whole
             }
             let failures = response.results.filter { $0.status.code != 0 }
             format.write(json: response.json) {

@@ -2,7 +2,11 @@ import ControlPlaneAPI
 import Glibc
 import JOSE
 
-/// `-data FILE`: entries in SPIRE's older JSON shape, `{"entries": [{"spiffe_id": "spiffe://…", "selectors": […]}]}`.
+/// `-data FILE`: `{"entries": […]}` in either of SPIRE's two JSON shapes.
+///
+/// The one of its `entry create -data` has IDs as URIs and `entry_id`, `entry_expiry`. The one of its `entry show -output json`
+/// has IDs as `{"trust_domain": …, "path": …}` and `id`, `expires_at`, `additional_attributes`, so that the entries of a
+/// SPIRE server can be taken over as they are; what the server itself sets (`created_at`, `revision_number`) is passed over.
 enum EntryFile {
     /// Files larger than this are refused.
     static let maximumBytes = 16 << 20
@@ -27,10 +31,21 @@ enum EntryFile {
         }
     }
 
+    /// `entries` in pieces that one call carries.
+    static func batches(_ entries: [Spire_Api_Types_Entry]) -> [[Spire_Api_Types_Entry]] {
+        stride(from: 0, to: entries.count, by: batchSize).map {
+            Array(entries[$0..<min($0 + batchSize, entries.count)])
+        }
+    }
+
+    /// Well below the control plane's 1000 for a batch, so that entries of some KiB fit into one message too.
+    private static let batchSize = 500
+
     private static let known: Set<String> = [
-        "entry_id", "spiffe_id", "parent_id", "selectors", "x509_svid_ttl", "jwt_svid_ttl", "ttl", "federates_with",
-        "admin",
-        "downstream", "entry_expiry", "dns_names", "hint", "store_svid",
+        "entry_id", "id", "spiffe_id", "parent_id", "selectors", "x509_svid_ttl", "jwt_svid_ttl", "ttl",
+        "federates_with",
+        "admin", "downstream", "entry_expiry", "expires_at", "dns_names", "hint", "store_svid", "additional_attributes",
+        "created_at", "revision_number",
     ]
 
     private static func entry(_ object: JSONObject, place: String) throws -> Spire_Api_Types_Entry {
@@ -38,12 +53,12 @@ enum EntryFile {
             throw CommandFailure("\(place): unknown member `\(unknown.0)`")
         }
         var entry = Spire_Api_Types_Entry()
-        entry.id = try string(object, "entry_id", place) ?? ""
-        guard let id = try string(object, "spiffe_id", place) else { throw CommandFailure("\(place): no `spiffe_id`") }
-        entry.spiffeID = try parseID(id, flag: "\(place).spiffe_id").message
-        if let parent = try string(object, "parent_id", place), !parent.isEmpty {
-            entry.parentID = try parseID(parent, flag: "\(place).parent_id").message
+        entry.id = try string(object, "entry_id", place) ?? string(object, "id", place) ?? ""
+        guard let id = try spiffeID(object, "spiffe_id", place) else {
+            throw CommandFailure("\(place): no `spiffe_id`")
         }
+        entry.spiffeID = id
+        if let parent = try spiffeID(object, "parent_id", place) { entry.parentID = parent }
         for item in object["selectors"]?.arrayValue ?? [] {
             var selector = Spire_Api_Types_Selector()
             selector.type = item.objectValue?["type"]?.stringValue ?? ""
@@ -62,13 +77,53 @@ enum EntryFile {
         entry.downstream = try flag(object, "downstream", place)
         entry.storeSvid = try flag(object, "store_svid", place)
         entry.hint = try string(object, "hint", place) ?? ""
-        if let expiry = object["entry_expiry"] {
-            guard let seconds = expiry.int64Value else {
-                throw CommandFailure("\(place).entry_expiry is not a whole number")
-            }
-            entry.expiresAt = seconds
-        }
+        entry.expiresAt = try seconds(object, "entry_expiry", place) ?? seconds(object, "expires_at", place) ?? 0
+        try addAttributes(object, to: &entry, place)
         return entry
+    }
+
+    private static func addAttributes(_ object: JSONObject, to entry: inout Spire_Api_Types_Entry, _ place: String)
+        throws
+    {
+        guard let value = object["additional_attributes"], value != .null else { return }
+        let inner = "\(place).additional_attributes"
+        guard let attributes = value.objectValue else { throw CommandFailure("\(inner) is not an object") }
+        let names: Set<String> = ["disable_x509_svid_prefetch", "jwt_svid_include_jti"]
+        if let unknown = attributes.members.first(where: { !names.contains($0.0) }) {
+            throw CommandFailure("\(inner): unknown member `\(unknown.0)`")
+        }
+        entry.additionalAttributes.disableX509SvidPrefetch = try flag(attributes, "disable_x509_svid_prefetch", inner)
+        entry.additionalAttributes.jwtSvidIncludeJti = try flag(attributes, "jwt_svid_include_jti", inner)
+    }
+
+    /// An ID as a URI or as an object. Nil if it is absent or empty.
+    private static func spiffeID(_ object: JSONObject, _ name: String, _ place: String) throws
+        -> Spire_Api_Types_SPIFFEID?
+    {
+        guard let value = object[name], value != .null else { return nil }
+        let text: String
+        if let parts = value.objectValue {
+            let domain = try string(parts, "trust_domain", "\(place).\(name)") ?? ""
+            let path = try string(parts, "path", "\(place).\(name)") ?? ""
+            if domain.isEmpty, path.isEmpty { return nil }
+            guard path.isEmpty || path.hasPrefix("/") else {
+                throw CommandFailure("\(place).\(name).path does not begin with `/`")
+            }
+            text = "spiffe://\(domain)\(path)"
+        } else {
+            text = try string(object, name, place) ?? ""
+            if text.isEmpty { return nil }
+        }
+        return try parseID(text, flag: "\(place).\(name)").message
+    }
+
+    /// Seconds since 1970 as a number or, as protobuf's JSON mapping writes 64-bit numbers, as a string.
+    private static func seconds(_ object: JSONObject, _ name: String, _ place: String) throws -> Int64? {
+        guard let value = object[name] else { return nil }
+        guard let seconds = value.int64Value ?? value.stringValue.flatMap({ Int64($0) }) else {
+            throw CommandFailure("\(place).\(name) is not a whole number")
+        }
+        return seconds
     }
 
     private static func string(_ object: JSONObject, _ name: String, _ place: String) throws -> String? {

@@ -1,0 +1,83 @@
+"""Guides of the documentation, followed word for word."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from harness.domain import temporary_folder
+
+from stage.guide import Guide
+
+INTEROP = Path(__file__).resolve().parent.parent / "Interop"
+
+
+@pytest.fixture
+def folder():
+    path = temporary_folder()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def spire_entry(id: str, path: str, parent: str, selectors: list[tuple[str, str]], **fields) -> dict:
+    """One entry as `spire-server entry show -output json` prints it."""
+    domain = "example.org"
+    return {
+        "id": id,
+        "spiffe_id": {"trust_domain": domain, "path": path},
+        "parent_id": {"trust_domain": domain, "path": parent},
+        "selectors": [{"type": type, "value": value} for type, value in selectors],
+        "x509_svid_ttl": 0,
+        "federates_with": [],
+        "hint": "",
+        "admin": False,
+        "created_at": "1763900000",
+        "downstream": False,
+        "expires_at": "0",
+        "dns_names": [],
+        "revision_number": "3",
+        "store_svid": False,
+        "jwt_svid_ttl": 0,
+        "additional_attributes": None,
+    } | fields
+
+
+def test_move_from_spire(folder):
+    guide = Guide("docs/operations/move-from-spire.md", folder)
+    mine = [("unix", f"uid:{os.geteuid()}")]
+    entries = [
+        spire_entry("0f9c0f0c-0000-4000-8000-000000000001", "/node/racks", "/spire/server", [("x509pop", "subject:cn:rack")]),
+        spire_entry("rack-1.weather", "/weather", "/node/rack-1", mine, x509_svid_ttl=600, dns_names=["weather.test"]),
+        spire_entry("rack-1.pods", "/pods", "/node/rack-1", [("k8s", "ns:default"), ("k8s", "sa:pods")], hint="pods",
+                    additional_attributes={"disable_x509_svid_prefetch": False, "jwt_svid_include_jti": True}),
+    ]  # fmt: skip
+    export = folder / "entries.json"
+    export.write_text(json.dumps({"entries": entries, "next_page_token": ""}))
+    guide.command("spire-server", f'[ "$*" = "entry show -output json" ] && exec cat {export}')
+
+    def spire_agent(configuration: str) -> str:
+        """SPIRE's agent is played by the stand-in, with the values of the guide's configuration."""
+        assert 'server_address = "127.0.0.1"' in configuration and 'server_port = "9081"' in configuration
+        assert 'trust_bundle_path = "bundle.pem"' in configuration and "join_token" in configuration
+        return (
+            f"(cd {INTEROP} && exec {sys.executable} -m wire.spire_agent -server 127.0.0.1:9081 -trustDomain example.org"
+            f" -trustBundle {folder}/work/bundle.pem -joinToken $(cat {folder}/work/join-token))\n"
+        )
+
+    printed = guide.run({"hcl": spire_agent})
+    start, take_over, tokens, agent, listed, ours = printed
+    assert "Serving." in start
+    assert "3 registration entries" in take_over
+    steps = [json.loads(line) for line in agent.splitlines() if line.startswith("{")]
+    assert [step["step"] for step in steps][0] == "attested" and steps[-1]["step"] == "renewed"
+    signed = {step["entry"]: step["id"] for step in steps if step["step"] == "x509-svid" and step["code"] == 0}
+    assert signed.pop("rack-1.weather") == "spiffe://example.org/weather"
+    assert signed.pop("rack-1.pods") == "spiffe://example.org/pods"
+    assert list(signed.values()) == ["spiffe://example.org/node/rack-1"], "the token's alias is an entry too"
+    assert "Found 1 attested agent" in listed and steps[0]["id"] in listed
+    assert "spiffe://example.org/weather" in ours
+    taken = (folder / "work" / "taken-over.txt").read_text()
+    for entry in entries:
+        assert entry["id"] in taken
