@@ -184,7 +184,8 @@ package final class NodeAgent: Sendable {
             attestation: WorkloadAttestation(
                 attestor: UnixWorkloadAttestor(
                     discoverWorkloadPath: configuration.discoverWorkloadPath,
-                    workloadSizeLimit: configuration.workloadSizeLimit, now: now)),
+                    workloadSizeLimit: configuration.workloadSizeLimit,
+                    systemd: configuration.discoverSystemdUnit ? SystemdUnits() : nil, now: now)),
             audit: audit, signSignal: shared.signSignal, logger: logger, now: now, randomBytes: randomBytes,
             sleep: sleep)
         return PeerServer.unixSocket(

@@ -66,6 +66,11 @@ package final class ProcessReference: Sendable {
         return status.groups
     }
 
+    /// The bytes of a file of the process directory.
+    func readFile(_ name: String, limit: Int) throws(WorkloadAttestationError) -> [UInt8] {
+        try directory.readFile(name, limit: limit)
+    }
+
     /// The text of the `exe` link.
     func executablePath() throws(WorkloadAttestationError) -> String {
         do {

@@ -10,17 +10,21 @@ package struct UnixWorkloadAttestor: Sendable {
     private let discoverWorkloadPath: Bool
     private let workloadSizeLimit: Int64
     private let now: @Sendable () -> UnixTime
+    private let systemd: SystemdUnits?
     private let digests = ExecutableDigestCache()
 
     /// - Parameters:
     ///   - discoverWorkloadPath: also make `path` and `sha256` selectors; then an unreadable executable fails.
     ///   - workloadSizeLimit: largest executable to hash, in bytes; 0 means no limit, negative means never hash.
+    ///   - systemd: also make the `systemd` selectors of the process's unit.
     ///   - now: the clock, only used to decide whether a digest may be remembered.
     package init(
-        discoverWorkloadPath: Bool, workloadSizeLimit: Int64, now: @escaping @Sendable () -> UnixTime
+        discoverWorkloadPath: Bool, workloadSizeLimit: Int64, systemd: SystemdUnits? = nil,
+        now: @escaping @Sendable () -> UnixTime
     ) {
         self.discoverWorkloadPath = discoverWorkloadPath
         self.workloadSizeLimit = workloadSizeLimit
+        self.systemd = systemd
         self.now = now
     }
 
@@ -31,6 +35,7 @@ package struct UnixWorkloadAttestor: Sendable {
         if discoverWorkloadPath {
             selectors.formUnion(try executableSelectors(process))
         }
+        if let systemd { selectors.formUnion(try systemd.selectors(of: process)) }
         // What was read in between is the process's own only if it is still the same process with the same rights.
         guard try process.checkUnchanged() == groups else { throw .credentialsChanged }
         return AttestedWorkload(selectors: selectors, process: process)

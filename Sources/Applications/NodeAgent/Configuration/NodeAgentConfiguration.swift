@@ -22,6 +22,8 @@ package struct NodeAgentConfiguration: Sendable {
     package var bootstrap: Bootstrap = .stored
     /// Whether workloads also get `unix:path` and `unix:sha256` selectors.
     package var discoverWorkloadPath = false
+    /// Whether workloads also get the `systemd` selectors of their unit.
+    package var discoverSystemdUnit = false
     /// Largest executable that is hashed, in bytes; 0 means no limit, negative means never hash.
     package var workloadSizeLimit: Int64 = 0
     /// How often a control plane that does not push is asked for changes. One that pushes is asked twelve times less often.

@@ -68,7 +68,8 @@ enum ConfigurationKey {
         ],
         "agent": [
             "trust_domain", "data_dir", "server_address", "server_port", "socket_path", "join_token", "join_token_file",
-            "trust_bundle_path", "insecure_bootstrap", "discover_workload_path", "workload_size_limit", "sync_interval",
+            "trust_bundle_path", "insecure_bootstrap", "discover_workload_path", "discover_systemd_unit",
+            "workload_size_limit", "sync_interval",
             "x509pop_private_key_path", "x509pop_certificate_path", "x509pop_intermediates_path", "rebootstrap_mode",
             "rebootstrap_delay", "log_level", "log_format", "ready_file",
         ],

@@ -44,6 +44,8 @@ struct AgentRunOptions: ParsableArguments {
     var insecureBootstrap = false
     @Flag(name: .flag("discoverWorkloadPath"), help: "Make unix:path and unix:sha256 selectors.")
     var discoverWorkloadPath = false
+    @Flag(name: .flag("discoverSystemdUnit"), help: "Make systemd:id and systemd:fragment_path selectors.")
+    var discoverSystemdUnit = false
     @Option(
         name: .flag("workloadSizeLimit"), help: "Largest executable to hash, in bytes (0: no limit, -1: never hash).")
     var workloadSizeLimit: Int64?
@@ -70,6 +72,7 @@ struct AgentRunOptions: ParsableArguments {
         configuration.rebootstrap = try rebootstrap(settings)
         configuration.agentVersion = AgentShieldVersion.current
         configuration.discoverWorkloadPath = try settings.flag("discover_workload_path", flag: discoverWorkloadPath)
+        configuration.discoverSystemdUnit = try settings.flag("discover_systemd_unit", flag: discoverSystemdUnit)
         configuration.workloadSizeLimit = try settings.integer("workload_size_limit", flag: workloadSizeLimit) ?? 0
         if let seconds = try settings.seconds("sync_interval", flag: syncInterval) {
             configuration.syncInterval = .seconds(seconds)
