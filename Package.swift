@@ -78,10 +78,14 @@ let adapters: [Target] = [
     library(
         "Adapters", "PeerRPC",
         [
-            nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, grpcCore, grpcTransport, grpcProtobuf, protobuf,
+            "JOSE", nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, grpcCore, grpcTransport, grpcProtobuf,
+            protobuf,
         ]),
     library(
         "Adapters", "WorkloadAPI", ["SPIFFE", "JOSE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, grpcTransport]),
+    library(
+        "Adapters", "SecretDiscovery",
+        ["SPIFFE", "PeerRPC", "WorkloadAPI", grpcCore, grpcProtobuf, protobuf, logging]),
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", grpcCore, grpcProtobuf, protobuf, grpcTransport, nioSSL]),
     library("Adapters", "CredentialClient", ["SPIFFE", "PeerTLS", "WorkloadAPI", logging, lifecycle]),
@@ -100,8 +104,8 @@ let applications: [Target] = [
     library(
         "Applications", "NodeAgent",
         [
-            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "PeerRPC", "WorkloadAPI", "ControlPlaneAPI", logging,
-            grpcCore,
+            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "PeerRPC", "WorkloadAPI", "SecretDiscovery",
+            "ControlPlaneAPI", logging, grpcCore,
             protobuf, nioPosix, crypto,
         ]),
     library(
@@ -120,6 +124,7 @@ let executables: [Target] = [
         name: "AgentShieldCommand",
         dependencies: [
             "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "PeerRPC", "WorkloadAPI",
+            "SecretDiscovery",
             "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent", argumentParser, yams, logging,
             unixSignals, grpcCore, grpcTransport, protobuf,
             crypto,
@@ -180,6 +185,7 @@ let testTargets: [Target] = [
             hummingbird, httpClient, nioCore, nioPosix, nioSSL, crypto,
         ]),
     tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
+    tests("SecretDiscoveryTests", ["SecretDiscovery", "SPIFFE", protobuf]),
     tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
     tests(
         "ControlPlaneAPITests",

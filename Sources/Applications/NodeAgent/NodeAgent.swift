@@ -4,6 +4,7 @@ import ControlPlaneAPI
 package import Logging
 import PeerRPC
 package import SPIFFE
+import SecretDiscovery
 import Synchronization
 import WorkloadAPI
 
@@ -90,7 +91,7 @@ package final class NodeAgent: Sendable {
             cache: shared.cache, syncSignal: shared.syncSignal, logger: logger, now: now,
             random: { RandomFraction.draw(randomBytes) })
         let credentials = Credentials(tokens: tokens, wits: wits)
-        let health = HealthService(services: ["SpiffeWorkloadAPI"])
+        let health = HealthService(services: ["SpiffeWorkloadAPI", SecretDiscoveryService.name])
         let server = workloadServer(shared, credentials, audit, health)
 
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -186,12 +187,21 @@ package final class NodeAgent: Sendable {
                     discoverWorkloadPath: configuration.discoverWorkloadPath,
                     workloadSizeLimit: configuration.workloadSizeLimit,
                     systemd: configuration.discoverSystemdUnit ? SystemdUnits() : nil, now: now)),
-            audit: audit, signSignal: shared.signSignal, logger: logger, now: now, randomBytes: randomBytes,
-            sleep: sleep)
+            audit: audit, signSignal: shared.signSignal,
+            callerLimit: CallerLimit(callsPerSecond: configuration.callsPerSecond), logger: logger, now: now,
+            randomBytes: randomBytes, sleep: sleep)
+        let reflection = ServerReflection(
+            services: ["SpiffeWorkloadAPI", SecretDiscoveryService.name],
+            descriptorSets: [workloadAPIDescriptors, secretDiscoveryDescriptors])
         return PeerServer.unixSocket(
             path: configuration.workloadSocketPath, access: .everyone,
             limits: .with { $0.grace = .seconds(2) },
-            services: [WorkloadAPIService(service), health],
+            services: [
+                WorkloadAPIService(service),
+                SecretDiscoveryService(
+                    service, names: configuration.secretNames, logger: logger, randomBytes: randomBytes),
+                health, ReflectionService(reflection), ReflectionAlphaService(reflection),
+            ],
             interceptors: [
                 .apply(RefusalInterceptor(audit: audit, randomBytes: randomBytes), to: .all),
                 .apply(WorkloadHeaderInterceptor(), to: .all),

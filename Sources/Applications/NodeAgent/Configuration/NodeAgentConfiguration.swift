@@ -1,4 +1,5 @@
 package import SPIFFE
+package import SecretDiscovery
 
 /// Everything that one node agent has to be told.
 package struct NodeAgentConfiguration: Sendable {
@@ -38,6 +39,10 @@ package struct NodeAgentConfiguration: Sendable {
     package var allowUnauthenticatedVerifiers = false
     /// Claims of other trust domains' JWT-SVIDs that validation shows beside `sub`, `aud` and `exp`.
     package var allowedForeignJWTClaims: Set<String> = []
+    /// How Envoys name their secrets, and how they are told to verify peers.
+    package var secretNames = SecretNames()
+    /// Calls per second that processes with the same selectors may make; `nil` for no limit.
+    package var callsPerSecond: Int?
     /// X509-SVIDs kept at hand; more are kept while workloads hold streams open for them.
     package var x509CacheLimit = 1000
     /// JWT-SVIDs kept at hand.

@@ -17,6 +17,7 @@ struct WorkloadService: Sendable {
     let attestation: WorkloadAttestation
     let audit: AgentAudit
     let signSignal: Signal
+    let callerLimit: CallerLimit
     let logger: Logger
     let now: @Sendable () -> UnixTime
     let randomBytes: @Sendable (Int) -> [UInt8]
@@ -39,13 +40,19 @@ struct WorkloadService: Sendable {
     func attest(_ peer: ConnectionPeer, _ method: String) async throws(WorkloadAPIError) -> Caller {
         guard cache.isReady else { throw .unavailable("the node agent is not ready") }
         let requestID = HexText.encode(randomBytes(16))
+        let caller: Caller
         do throws(WorkloadAttestationError) {
             let process = try await attestation.pin(peer)
             let workload = try await attestation.attest(process)
-            return Caller(method: method, requestID: requestID, peer: peer, process: process, workload: workload)
+            caller = Caller(method: method, requestID: requestID, peer: peer, process: process, workload: workload)
         } catch {
             throw await attestationFailed(peer, method, requestID, error)
         }
+        guard callerLimit.admit(caller.workload.selectors, at: now()) else {
+            await refuse(peer, method, requestID, "too_many_calls", kind: "too_many_calls")
+            throw .unavailable("too many calls, try again later")
+        }
+        return caller
     }
 
     func attestationFailed(

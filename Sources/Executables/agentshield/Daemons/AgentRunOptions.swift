@@ -51,6 +51,7 @@ struct AgentRunOptions: ParsableArguments {
     var workloadSizeLimit: Int64?
     @Option(name: .flag("syncInterval"), help: "How often to ask a control plane that does not push (default 5s).")
     var syncInterval: String?
+    @OptionGroup var service: WorkloadServiceOptions
 
     func configuration(_ settings: Settings) throws -> NodeAgentConfiguration {
         guard let name = try settings.text("trust_domain", flag: trustDomain) else {
@@ -77,6 +78,7 @@ struct AgentRunOptions: ParsableArguments {
         if let seconds = try settings.seconds("sync_interval", flag: syncInterval) {
             configuration.syncInterval = .seconds(seconds)
         }
+        try service.changes(settings)(&configuration)
         if try settings.flag("insecure_bootstrap", flag: insecureBootstrap) {
             configuration.bootstrap = .insecure
         } else if let file = try settings.text("trust_bundle_path", flag: trustBundle) {

@@ -11,6 +11,7 @@ final class OneMachine: Sendable {
     private let configuration: ControlPlaneConfiguration
     private let workloadSocket: String
     private let discoverWorkloadPath: Bool
+    private let serviceChanges: @Sendable (inout NodeAgentConfiguration) -> Void
     private let readyFile: ReadyFile
     private let logger: Logger
     // Guards the node agent, which exists once the control plane serves.
@@ -18,12 +19,14 @@ final class OneMachine: Sendable {
 
     init(
         controlPlane: ControlPlane, configuration: ControlPlaneConfiguration, workloadSocket: String,
-        discoverWorkloadPath: Bool, readyFile: ReadyFile, logger: Logger
+        discoverWorkloadPath: Bool, serviceChanges: @escaping @Sendable (inout NodeAgentConfiguration) -> Void,
+        readyFile: ReadyFile, logger: Logger
     ) {
         self.controlPlane = controlPlane
         self.configuration = configuration
         self.workloadSocket = workloadSocket
         self.discoverWorkloadPath = discoverWorkloadPath
+        self.serviceChanges = serviceChanges
         self.readyFile = readyFile
         self.logger = logger
     }
@@ -56,6 +59,7 @@ final class OneMachine: Sendable {
             serverHost: configuration.bindAddress, serverPort: port, workloadSocketPath: workloadSocket)
         settings.bootstrap = .bundle(serving.bundle)
         settings.discoverWorkloadPath = discoverWorkloadPath
+        serviceChanges(&settings)
         settings.agentVersion = AgentShieldVersion.current
         settings.joinToken = try await serving.makeJoinToken(requestID: "up")
         let agent = NodeAgent(

@@ -22,6 +22,7 @@ struct Up: AsyncParsableCommand {
     var serverPort: Int?
     @Flag(name: .flag("discoverWorkloadPath"), help: "Make unix:path and unix:sha256 selectors.")
     var discoverWorkloadPath = false
+    @OptionGroup var service: WorkloadServiceOptions
     @OptionGroup var server: ServerOptions
     @OptionGroup var daemon: DaemonOptions
 
@@ -35,6 +36,7 @@ struct Up: AsyncParsableCommand {
         let workloadSocket = absolute(
             try agentSettings.text("socket_path", flag: socketPath) ?? "\(configuration.dataDirectory)/agent/api.sock")
         let discover = try agentSettings.flag("discover_workload_path", flag: discoverWorkloadPath)
+        let serviceChanges = try service.changes(agentSettings)
         let logger = try daemon.logger(settings)
         let readyFile = ReadyFile(
             path: try daemon.readyFile(settings) ?? "\(configuration.dataDirectory)/ready.json")
@@ -43,7 +45,7 @@ struct Up: AsyncParsableCommand {
             configuration: configuration, version: AgentShieldVersion.current, logger: logger, world: .real)
         let machine = OneMachine(
             controlPlane: controlPlane, configuration: configuration, workloadSocket: workloadSocket,
-            discoverWorkloadPath: discover, readyFile: readyFile, logger: logger)
+            discoverWorkloadPath: discover, serviceChanges: serviceChanges, readyFile: readyFile, logger: logger)
         do {
             try await SignalWatch.run(logger: logger, stop: machine.shutDown, machine.run)
         } catch let failure as CommandFailure {
