@@ -25,7 +25,7 @@ COMMANDS = [
     "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "wit", "wit mint", "localauthority",
     *(f"localauthority {kind}{act}" for kind in ("x509", "jwt", "wit") for act in ("", " show", " prepare", " activate", " taint", " revoke")),
     "healthcheck", "api",
-    "api fetch", "api fetch x509", "api fetch jwt", "api fetch wit", "api validate", "api validate jwt", "api watch", "env", "log",
+    "api fetch", "api fetch x509", "api fetch jwt", "api fetch wit", "api validate", "api validate jwt", "api watch", "svid", "svid watch", "env", "log",
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip
 

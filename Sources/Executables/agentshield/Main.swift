@@ -53,7 +53,7 @@ struct AgentShieldCommand: AsyncParsableCommand {
                     Entry.self, Token.self, Bundle.self, Federation.self, X509.self, JWT.self,
                     WIT.self, LocalAuthority.self, HealthCheck.self,
                 ]),
-            CommandGroup(name: "Workloads", subcommands: [API.self, Env.self]),
+            CommandGroup(name: "Workloads", subcommands: [API.self, SVID.self, Env.self]),
             CommandGroup(name: "Audit log", subcommands: [Log.self]),
             CommandGroup(name: "More", subcommands: [Validate.self, Demo.self]),
         ])

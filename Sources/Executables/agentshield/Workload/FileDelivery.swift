@@ -1,0 +1,145 @@
+import SPIFFE
+import WorkloadAPI
+
+/// Brings what the Workload API says into a directory: a new X.509-SVID when it is sent, new tokens when half of the
+/// life of one is over.
+actor FileDelivery {
+    private let directory: DeliveryDirectory
+    private let id: SPIFFEID?
+    private let audiences: [String]
+    private let notice: ChangeNotice
+    private var context: WorkloadX509Context?
+    private var tokens: [UnverifiedJWTSVID] = []
+    private var texts: [String] = []
+    private var written: [DeliveredFile] = []
+    /// How often the directory has changed.
+    private(set) var changes = 0
+
+    /// Before a token that could not be renewed is asked for again, and the shortest wait for a new one.
+    private static let retry = Duration.seconds(5)
+
+    init(directory: DeliveryDirectory, id: SPIFFEID?, audiences: [String], notice: ChangeNotice) {
+        self.directory = directory
+        self.id = id
+        self.audiences = audiences
+        self.notice = notice
+    }
+
+    /// Writes the state of now.
+    func deliverOnce(_ client: WorkloadAPIClient) async throws {
+        for try await context in client.streamX509Contexts() {
+            self.context = context
+            try await fetchTokens(client)
+            _ = try write()
+            return
+        }
+        throw CommandFailure("the Workload API ended the stream without an answer")
+    }
+
+    /// Follows until the connection ends or fails.
+    nonisolated func follow(_ client: WorkloadAPIClient) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask {
+                for try await context in client.streamX509Contexts() { try await self.take(context) }
+                throw CommandFailure("the Workload API ended the stream")
+            }
+            if !audiences.isEmpty { group.addTask { try await self.keepTokens(client) } }
+            try await group.next()
+        }
+    }
+
+    private func take(_ context: WorkloadX509Context) async throws {
+        self.context = context
+        try await writeAndTell()
+    }
+
+    private func keepTokens(_ client: WorkloadAPIClient) async throws {
+        while true {
+            do {
+                try await fetchTokens(client)
+                try await writeAndTell()
+            } catch let error as WorkloadAPIError where !tokens.isEmpty {
+                Terminal.printError("agentshield: tokens not renewed: \(error)")
+            }
+            try await Task.sleep(for: untilRenewal)
+        }
+    }
+
+    /// Until half of the life of the shortest token is over: then the node agent gives new ones.
+    private var untilRenewal: Duration {
+        let now = WallClock.now()
+        let waits = tokens.map { token in
+            let life = token.expiresAt.milliseconds(since: token.issuedAt ?? now)
+            return token.expiresAt.milliseconds(since: now) - life / 2 + 1000
+        }
+        return max(.milliseconds(waits.min() ?? 0), Self.retry)
+    }
+
+    private func fetchTokens(_ client: WorkloadAPIClient) async throws {
+        var fetched: [(String, UnverifiedJWTSVID)] = []
+        for audience in audiences {
+            guard let svid = try await client.fetchJWTSVIDs(audience: [audience], id: id).first else {
+                throw CommandFailure("the Workload API sent no token for `\(audience)`")
+            }
+            do {
+                fetched.append((svid.token, try UnverifiedJWTSVID(parsing: svid.token)))
+            } catch {
+                throw CommandFailure("the Workload API sent a malformed token: \(error)")
+            }
+        }
+        texts = fetched.map(\.0)
+        tokens = fetched.map(\.1)
+    }
+
+    private func writeAndTell() async throws {
+        guard try write() else { return }
+        do {
+            try await notice.give()
+        } catch let failure as CommandFailure {
+            Terminal.printError("agentshield: \(failure.message)")
+        }
+    }
+
+    /// Whether anything changed. Nothing is written before there is everything.
+    private func write() throws -> Bool {
+        guard let context, tokens.count == audiences.count else { return false }
+        let files = try files(context)
+        guard files != written else { return false }
+        try directory.replace(files)
+        written = files
+        changes += 1
+        return true
+    }
+
+    private func files(_ context: WorkloadX509Context) throws -> [DeliveredFile] {
+        guard let chosen = context.svids.first(where: { id == nil || $0.id == id }) else {
+            throw CommandFailure("this process does not have the identity \(id.map { "`\($0)`" } ?? "asked for")")
+        }
+        var files: [DeliveredFile] = []
+        do {
+            let svid = try X509SVID(chainConcatenated: chosen.chain, pkcs8: chosen.privateKey)
+            files.append(.init("svid.pem", svid.chainPEM))
+            files.append(.init("svid.key", svid.privateKeyPEM, isSecret: true))
+            let bundle = try X509Bundle(trustDomain: chosen.id.trustDomain, derConcatenated: chosen.bundle)
+            files.append(.init("bundle.pem", bundle.pem))
+            for (domain, der) in context.federatedBundles.sorted(by: { $0.key < $1.key }) {
+                let bundle = try X509Bundle(trustDomain: domain, derConcatenated: der)
+                files.append(.init("federated_bundle.\(domain.name).pem", bundle.pem))
+            }
+        } catch {
+            throw CommandFailure("the Workload API sent a malformed identity: \(error)")
+        }
+        for (number, text) in texts.enumerated() {
+            // No line end: programs send the whole file.
+            files.append(.init(number == 0 ? "jwt_svid.token" : "jwt_svid.\(number).token", text, isSecret: true))
+        }
+        return files
+    }
+}
+
+extension X509Bundle {
+    fileprivate var pem: String {
+        authorities.map { PEM.encode(label: PEM.certificateLabel, der: $0.der) }.joined()
+    }
+}
