@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness.domain import temporary_folder
 
-from stage.guide import Guide
+from stage.guide import ROOT, Guide
 
 INTEROP = Path(__file__).resolve().parent.parent / "Interop"
 
@@ -63,7 +63,7 @@ def test_move_from_spire(folder):
         assert 'trust_bundle_path = "bundle.pem"' in configuration and "join_token" in configuration
         return (
             f"(cd {INTEROP} && exec {sys.executable} -m wire.spire_agent -server 127.0.0.1:9081 -trustDomain example.org"
-            f" -trustBundle {folder}/work/bundle.pem -joinToken $(cat {folder}/work/join-token))\n"
+            f" -trustBundle {guide.work}/bundle.pem -joinToken $(cat {guide.work}/join-token))\n"
         )
 
     printed = guide.run({"hcl": spire_agent})
@@ -78,6 +78,25 @@ def test_move_from_spire(folder):
     assert list(signed.values()) == ["spiffe://example.org/node/rack-1"], "the token's alias is an entry too"
     assert "Found 1 attested agent" in listed and steps[0]["id"] in listed
     assert "spiffe://example.org/weather" in ours
-    taken = (folder / "work" / "taken-over.txt").read_text()
+    taken = (guide.work / "taken-over.txt").read_text()
     for entry in entries:
         assert entry["id"] in taken
+
+
+def test_envoy_in_ten_minutes(folder):
+    guide = Guide("docs/operations/envoy.md", folder)
+    (guide.work / "Examples").symlink_to(ROOT / "Examples")
+    # Envoy is installed already, for the tests with it.
+    programs = guide.work / "envoy-venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "pip").symlink_to("/bin/true")
+    (programs / "envoy").symlink_to(Path(sys.executable).parent / "envoy")
+    guide.command("python3", "exit 0")
+
+    version, start, envoys, call, refused, log, stop = guide.run({"console": guide.typed})
+    assert "1.40" in version
+    assert "spiffe://example.org/web" in start and "spiffe://example.org/caller" in start
+    assert "200 OK" in call and "x-caller: spiffe://example.org/caller" in call
+    assert "hello from spiffe://example.org/web" in call
+    assert "curl: (5" in refused and "hello" not in refused
+    assert "workload.attest" in log and "spiffe://example.org/web" in log

@@ -195,15 +195,16 @@ def pair_of(folder):
         os.close(state)
 
 
-class TestFiles:
-    @pytest.fixture(scope="class")
-    def short(self):
-        domain = shield.start_up("files.test", extra=["-defaultX509SVIDTTL", "6s", "-defaultJWTSVIDTTL", "1h"])
-        domain.entry("/app")
-        domain.wait_for_ids("/app")
-        yield domain
-        domain.discard()
+@pytest.fixture(scope="module")
+def short():
+    domain = shield.start_up("files.test", extra=["-defaultX509SVIDTTL", "6s", "-defaultJWTSVIDTTL", "1h"])
+    domain.entry("/app")
+    domain.wait_for_ids("/app")
+    yield domain
+    domain.discard()
 
+
+class TestFiles:
     def test_once(self, short, tmp_path):
         folder = tmp_path / "svid"
         done = shield.run_cli(

@@ -101,7 +101,7 @@ class TestMutualTLS:
         assert web.stat("listener.127.0.0.1_.*.ssl.fail_verify_error") == 0
 
     def test_a_caller_with_another_identity_is_refused(self, identities, envoys):
-        web, caller, port = pair(envoys, identities, client={"name: spiffe://example.org/caller": "name: default"})
+        web, caller, port = pair(envoys, identities, client={"name: spiffe://example.org/caller": "name: spiffe://example.org/web"})
         assert get(port)[0] == 503
 
     def test_a_server_with_another_identity_is_refused(self, identities, envoys):

@@ -1,4 +1,5 @@
-"""Follows a guide literally: the shell blocks of a Markdown page, in order, in one shell."""
+"""Follows a guide literally: the shell blocks of a Markdown page, in order, in one shell. The current directory stands for
+the repository and has of it what a test puts there."""
 
 import os
 import re
@@ -22,6 +23,8 @@ class Guide:
         self.bin = folder / "bin"
         self.bin.mkdir()
         (self.bin / "agentshield").symlink_to(shield.default_binary())
+        self.work = folder / "repository"
+        self.work.mkdir()
         self.blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
     def command(self, name: str, script: str) -> None:
@@ -30,6 +33,16 @@ class Guide:
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
+    @staticmethod
+    def typed(text: str) -> str:
+        """What is typed in a `console` block: lines that begin with `$ `, and their continuations."""
+        lines, going_on = [], False
+        for line in text.splitlines():
+            if line.startswith("$ ") or going_on:
+                lines.append(line.removeprefix("$ "))
+                going_on = line.endswith("\\")
+        return "".join(line + "\n" for line in lines)
+
     def run(self, others: dict[str, Callable[[str], Optional[str]]] = {}, timeout: float = 120) -> list[str]:
         """Runs every block; fails with what was printed if one fails. Processes that it left behind are ended."""
         parts = []
@@ -37,8 +50,7 @@ class Guide:
             code = text if language == "sh" else others.get(language, lambda _: None)(text)
             if code is not None:
                 parts.append(code)
-        script = "set -euo pipefail\ncd work\n" + "".join(f"printf '\\036'\n{part}" for part in parts)
-        (self.folder / "work").mkdir()
+        script = "set -euo pipefail\ncd repository\n" + "".join(f"printf '\\036'\n{part}" for part in parts)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SPIFFE_", "SPIRE_", "AGENTSHIELD_"))}
         clean["PATH"] = f"{self.bin}:{clean['PATH']}"
         with tempfile.TemporaryFile("w+") as out:
