@@ -62,15 +62,16 @@ let standards: [Target] = [
 
 let domain: [Target] = [
     library("Domain", "Attestation", ["SPIFFE", "JOSE", crypto, cryptoExtras]),
+    library("Domain", "Revocation", ["SPIFFE", "JOSE"]),
     library("Domain", "AuditTrail", ["TransparencyLog", "SPIFFE", "JOSE", crypto]),
     library("Domain", "Registry", ["SPIFFE", "Attestation", "AuditTrail", crypto]),
-    library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", crypto]),
+    library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto]),
 ]
 
 let adapters: [Target] = [
     library(
         "Adapters", "SQLiteStorage",
-        ["SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "JOSE", grdb]),
+        ["SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "Revocation", "JOSE", grdb]),
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
     library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
     library(
@@ -96,7 +97,8 @@ let applications: [Target] = [
     library(
         "Applications", "ControlPlane",
         [
-            "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance", "SQLiteStorage",
+            "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance", "Revocation",
+            "SQLiteStorage",
             "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "ControlPlaneAPI", logging, lifecycle, grpcCore,
             grpcProtobuf, protobuf,
             hummingbird, nioCore, nioSSL, crypto,
@@ -104,7 +106,7 @@ let applications: [Target] = [
     library(
         "Applications", "NodeAgent",
         [
-            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "PeerRPC", "WorkloadAPI", "SecretDiscovery",
+            "SPIFFE", "JOSE", "Attestation", "AuditTrail", "Revocation", "PeerRPC", "WorkloadAPI", "SecretDiscovery",
             "ControlPlaneAPI", logging, grpcCore,
             protobuf, nioPosix, crypto,
         ]),
@@ -167,7 +169,11 @@ let testTargets: [Target] = [
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests(
         "IssuanceTests",
-        ["Issuance", "Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", x509, asn1, crypto]),
+        [
+            "Issuance", "Registry", "Revocation", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE",
+            x509, asn1, crypto,
+        ]),
+    tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),

@@ -77,6 +77,10 @@ struct AuthorizationTableTests {
         "spire.api.server.localauthority.v1.LocalAuthority/RevokeX509UpstreamAuthority": administration,
         "agentshield.node.v1.Push/Watch": [.liveAgent],
         "agentshield.node.v1.AuditSpool/Ship": [.liveAgent],
+        "agentshield.node.v1.Revocations/GetSnapshot": [.liveAgent],
+        "agentshield.admin.v1.Revocation/Revoke": administration,
+        "agentshield.admin.v1.Revocation/Unrevoke": administration,
+        "agentshield.admin.v1.Revocation/List": administration,
         "agentshield.admin.v1.Log/GetInfo": administration,
         "agentshield.admin.v1.Log/GetCheckpoint": administration,
         "agentshield.admin.v1.Log/ListEntries": administration,
@@ -91,6 +95,7 @@ struct AuthorizationTableTests {
     /// Served on one listener only; on the other they are unknown, which is a refusal too.
     static let onlyOnTheNodeAPI: Set<String> = [
         "agentshield.node.v1.Push/Watch", "agentshield.node.v1.AuditSpool/Ship",
+        "agentshield.node.v1.Revocations/GetSnapshot",
     ]
     static let onlyOnTheSocket: Set<String> = [
         "agentshield.admin.v1.Server/GetInfo", "grpc.health.v1.Health/Check", "grpc.health.v1.Health/List",

@@ -104,6 +104,8 @@ package struct NodeAPIClient: Sendable {
     package var bundles: Spire_Api_Server_Bundle_V1_Bundle.Client<Transport> { .init(wrapping: client) }
     /// News of changes; Unimplemented on a SPIRE server.
     package var push: Agentshield_Node_V1_Push.Client<Transport> { .init(wrapping: client) }
+    /// What is revoked; Unimplemented on a SPIRE server.
+    package var revocations: Agentshield_Node_V1_Revocations.Client<Transport> { .init(wrapping: client) }
     /// Delivery of spooled audit records; Unimplemented on a SPIRE server.
     package var spool: Agentshield_Node_V1_AuditSpool.Client<Transport> { .init(wrapping: client) }
 

@@ -84,6 +84,9 @@ package struct ControlPlane: Sendable {
             options: Authorities.Options(
                 x509Lifetime: configuration.authorityTTL, jwtLifetime: configuration.authorityTTL),
             now: world.now, randomBytes: world.randomBytes)
+        let revocations = try await RevocationRegister.open(
+            trustDomain: configuration.trustDomain, store: data.revocationStore, audit: log, now: world.now,
+            randomBytes: world.randomBytes)
         let issuer = Issuer(
             authorities: authorities, audit: log,
             defaults: IssuanceDefaults(
@@ -91,7 +94,7 @@ package struct ControlPlane: Sendable {
                 witTTL: configuration.witSVIDTTL,
                 nodeTTL: configuration.nodeSVIDTTL,
                 jwtIssuer: configuration.jwtIssuer),
-            now: world.now, randomBytes: world.randomBytes)
+            revocations: revocations, now: world.now, randomBytes: world.randomBytes)
         let webCertificates = try WebCertificateFiles(configuration.webCertificates)
         let identity = try await ServerIdentity.open(
             issuer: issuer, names: ["localhost"] + configuration.serverNames,
@@ -102,7 +105,9 @@ package struct ControlPlane: Sendable {
         let parts = Parts(
             registry: registry, authorities: authorities, issuer: issuer, identity: identity,
             webCertificates: webCertificates, federation: federation, log: log, refusals: refusals,
-            intake: SpoolIntake(log: log, cursors: data.spoolCursors))
+            intake: SpoolIntake(log: log, cursors: data.spoolCursors), revocations: revocations,
+            publisher: RevocationPublisher(
+                register: revocations, issuer: issuer, audit: log, now: world.now, randomBytes: world.randomBytes))
         _ = try await log.record(lifecycleEvent(.serverStart, "start"))
         do {
             try await runListeners(parts, ready: ready)
@@ -124,6 +129,8 @@ package struct ControlPlane: Sendable {
         let log: AuditLog
         let refusals: RefusalRecorder
         let intake: SpoolIntake
+        let revocations: RevocationRegister
+        let publisher: RevocationPublisher
     }
 
     private func runListeners(
@@ -198,7 +205,7 @@ package struct ControlPlane: Sendable {
             return false
         }
         group.addTask {
-            await prune(parts.registry)
+            await prune(parts.registry, parts.revocations)
             return false
         }
     }
@@ -210,15 +217,17 @@ package struct ControlPlane: Sendable {
             verify: { chain, time in
                 try? X509SVIDVerifier.verify(
                     chain: chain, bundle: { parts.authorities.verificationBundle(of: $0) }, at: time)
-            })
+            }, revocations: parts.revocations)
     }
 
     private func nodeServices(_ parts: Parts) -> [any RegistrableRPCService] {
         spireServices(parts) + [
             PushService(
-                registry: parts.registry, authorities: parts.authorities,
+                registry: parts.registry, authorities: parts.authorities, revocations: parts.revocations,
                 heartbeat: .seconds(configuration.pushHeartbeat), sleep: world.sleep),
             SpoolService(intake: parts.intake),
+            RevocationSnapshotService(publisher: parts.publisher),
+            RevocationService(register: parts.revocations, authorities: parts.authorities),
             LogService(log: parts.log),
         ]
     }
@@ -228,6 +237,7 @@ package struct ControlPlane: Sendable {
     ) -> [any RegistrableRPCService] {
         spireServices(parts) + [
             health,
+            RevocationService(register: parts.revocations, authorities: parts.authorities),
             LogService(log: parts.log),
             ServerInfoService(
                 version: version, trustDomain: configuration.trustDomain, addresses: addresses, startedAt: world.now(),
@@ -265,13 +275,18 @@ package struct ControlPlane: Sendable {
     }
 
     /// Removes what has expired, every ten seconds until the task is cancelled.
-    private func prune(_ registry: Registry) async {
+    private func prune(_ registry: Registry, _ revocations: RevocationRegister) async {
         while !Task.isCancelled {
             do { try await world.sleep(.seconds(10)) } catch { return }
             do throws(RegistryError) {
                 try await registry.pruneExpired()
             } catch {
                 logger.error("cannot prune the registry", metadata: ["error": "\(error)"])
+            }
+            do throws(RevocationRegisterError) {
+                try await revocations.prune()
+            } catch {
+                logger.error("cannot prune the revocations", metadata: ["error": "\(error)"])
             }
         }
     }

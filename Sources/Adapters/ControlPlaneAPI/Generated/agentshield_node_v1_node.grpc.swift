@@ -360,6 +360,354 @@ extension Agentshield_Node_V1_Push.ClientProtocol {
     }
 }
 
+// MARK: - agentshield.node.v1.Revocations
+
+/// Namespace containing generated types for the "agentshield.node.v1.Revocations" service.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+package enum Agentshield_Node_V1_Revocations: Sendable {
+    /// Service descriptor for the "agentshield.node.v1.Revocations" service.
+    package static let descriptor = GRPCCore.ServiceDescriptor(fullyQualifiedService: "agentshield.node.v1.Revocations")
+    /// Namespace for method metadata.
+    package enum Method: Sendable {
+        /// Namespace for "GetSnapshot" metadata.
+        package enum GetSnapshot: Sendable {
+            /// Request type for "GetSnapshot".
+            package typealias Input = Agentshield_Node_V1_GetRevocationSnapshotRequest
+            /// Response type for "GetSnapshot".
+            package typealias Output = Agentshield_Node_V1_RevocationSnapshot
+            /// Descriptor for "GetSnapshot".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "agentshield.node.v1.Revocations"),
+                method: "GetSnapshot",
+                type: .unary
+            )
+        }
+        /// Descriptors for all methods in the "agentshield.node.v1.Revocations" service.
+        package static let descriptors: [GRPCCore.MethodDescriptor] = [
+            GetSnapshot.descriptor
+        ]
+    }
+}
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension GRPCCore.ServiceDescriptor {
+    /// Service descriptor for the "agentshield.node.v1.Revocations" service.
+    package static let agentshield_node_v1_Revocations = GRPCCore.ServiceDescriptor(fullyQualifiedService: "agentshield.node.v1.Revocations")
+}
+
+// MARK: agentshield.node.v1.Revocations (server)
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Agentshield_Node_V1_Revocations {
+    /// Streaming variant of the service protocol for the "agentshield.node.v1.Revocations" service.
+    ///
+    /// This protocol is the lowest-level of the service protocols generated for this service
+    /// giving you the most flexibility over the implementation of your service. This comes at
+    /// the cost of more verbose and less strict APIs. Each RPC requires you to implement it in
+    /// terms of a request stream and response stream. Where the RPC expects only a single
+    /// request or response message, you are responsible for ensuring your implementation
+    /// maintains this invariant.
+    ///
+    /// Where possible, prefer using the stricter, less-verbose ``ServiceProtocol``
+    /// or ``SimpleServiceProtocol`` instead.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What is revoked.
+    package protocol StreamingServiceProtocol: GRPCCore.RegistrableRPCService {
+        /// Handle the "GetSnapshot" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > For live node agents.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Agentshield_Node_V1_GetRevocationSnapshotRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Agentshield_Node_V1_RevocationSnapshot` messages.
+        func getSnapshot(
+            request: GRPCCore.StreamingServerRequest<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Agentshield_Node_V1_RevocationSnapshot>
+    }
+
+    /// Service protocol for the "agentshield.node.v1.Revocations" service.
+    ///
+    /// This protocol is higher level than ``StreamingServiceProtocol`` but lower level than
+    /// the ``SimpleServiceProtocol``, it provides access to request and response metadata and
+    /// trailing response metadata. If you don't need these then consider using
+    /// the ``SimpleServiceProtocol``. If you need fine grained control over your RPCs then
+    /// use ``StreamingServiceProtocol``.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What is revoked.
+    package protocol ServiceProtocol: Agentshield_Node_V1_Revocations.StreamingServiceProtocol {
+        /// Handle the "GetSnapshot" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > For live node agents.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Agentshield_Node_V1_GetRevocationSnapshotRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Agentshield_Node_V1_RevocationSnapshot` message.
+        func getSnapshot(
+            request: GRPCCore.ServerRequest<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Agentshield_Node_V1_RevocationSnapshot>
+    }
+
+    /// Simple service protocol for the "agentshield.node.v1.Revocations" service.
+    ///
+    /// This is the highest level protocol for the service. The API is the easiest to use but
+    /// doesn't provide access to request or response metadata. If you need access to these
+    /// then use ``ServiceProtocol`` instead.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What is revoked.
+    package protocol SimpleServiceProtocol: Agentshield_Node_V1_Revocations.ServiceProtocol {
+        /// Handle the "GetSnapshot" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > For live node agents.
+        ///
+        /// - Parameters:
+        ///   - request: A `Agentshield_Node_V1_GetRevocationSnapshotRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Agentshield_Node_V1_RevocationSnapshot` to respond with.
+        func getSnapshot(
+            request: Agentshield_Node_V1_GetRevocationSnapshotRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Agentshield_Node_V1_RevocationSnapshot
+    }
+}
+
+// Default implementation of 'registerMethods(with:)'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Agentshield_Node_V1_Revocations.StreamingServiceProtocol {
+    package func registerMethods<Transport>(with router: inout GRPCCore.RPCRouter<Transport>) where Transport: GRPCCore.ServerTransport {
+        router.registerHandler(
+            forMethod: Agentshield_Node_V1_Revocations.Method.GetSnapshot.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Agentshield_Node_V1_GetRevocationSnapshotRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Agentshield_Node_V1_RevocationSnapshot>(),
+            handler: { request, context in
+                try await self.getSnapshot(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+    }
+}
+
+// Default implementation of streaming methods from 'StreamingServiceProtocol'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Agentshield_Node_V1_Revocations.ServiceProtocol {
+    package func getSnapshot(
+        request: GRPCCore.StreamingServerRequest<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Agentshield_Node_V1_RevocationSnapshot> {
+        let response = try await self.getSnapshot(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+}
+
+// Default implementation of methods from 'ServiceProtocol'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Agentshield_Node_V1_Revocations.SimpleServiceProtocol {
+    package func getSnapshot(
+        request: GRPCCore.ServerRequest<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Agentshield_Node_V1_RevocationSnapshot> {
+        return GRPCCore.ServerResponse<Agentshield_Node_V1_RevocationSnapshot>(
+            message: try await self.getSnapshot(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+}
+
+// MARK: agentshield.node.v1.Revocations (client)
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Agentshield_Node_V1_Revocations {
+    /// Generated client protocol for the "agentshield.node.v1.Revocations" service.
+    ///
+    /// You don't need to implement this protocol directly, use the generated
+    /// implementation, ``Client``.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What is revoked.
+    package protocol ClientProtocol: Sendable {
+        /// Call the "GetSnapshot" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > For live node agents.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Agentshield_Node_V1_GetRevocationSnapshotRequest` message.
+        ///   - serializer: A serializer for `Agentshield_Node_V1_GetRevocationSnapshotRequest` messages.
+        ///   - deserializer: A deserializer for `Agentshield_Node_V1_RevocationSnapshot` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func getSnapshot<Result>(
+            request: GRPCCore.ClientRequest<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+            serializer: some GRPCCore.MessageSerializer<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Agentshield_Node_V1_RevocationSnapshot>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Node_V1_RevocationSnapshot>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+    }
+
+    /// Generated client for the "agentshield.node.v1.Revocations" service.
+    ///
+    /// The ``Client`` provides an implementation of ``ClientProtocol`` which wraps
+    /// a `GRPCCore.GRPCCClient`. The underlying `GRPCClient` provides the long-lived
+    /// means of communication with the remote peer.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What is revoked.
+    package struct Client<Transport>: ClientProtocol where Transport: GRPCCore.ClientTransport {
+        private let client: GRPCCore.GRPCClient<Transport>
+
+        /// Creates a new client wrapping the provided `GRPCCore.GRPCClient`.
+        ///
+        /// - Parameters:
+        ///   - client: A `GRPCCore.GRPCClient` providing a communication channel to the service.
+        package init(wrapping client: GRPCCore.GRPCClient<Transport>) {
+            self.client = client
+        }
+
+        /// Call the "GetSnapshot" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > For live node agents.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Agentshield_Node_V1_GetRevocationSnapshotRequest` message.
+        ///   - serializer: A serializer for `Agentshield_Node_V1_GetRevocationSnapshotRequest` messages.
+        ///   - deserializer: A deserializer for `Agentshield_Node_V1_RevocationSnapshot` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func getSnapshot<Result>(
+            request: GRPCCore.ClientRequest<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+            serializer: some GRPCCore.MessageSerializer<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Agentshield_Node_V1_RevocationSnapshot>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Node_V1_RevocationSnapshot>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Agentshield_Node_V1_Revocations.Method.GetSnapshot.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+    }
+}
+
+// Helpers providing default arguments to 'ClientProtocol' methods.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Agentshield_Node_V1_Revocations.ClientProtocol {
+    /// Call the "GetSnapshot" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > For live node agents.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Agentshield_Node_V1_GetRevocationSnapshotRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getSnapshot<Result>(
+        request: GRPCCore.ClientRequest<Agentshield_Node_V1_GetRevocationSnapshotRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Node_V1_RevocationSnapshot>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.getSnapshot(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Agentshield_Node_V1_GetRevocationSnapshotRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Agentshield_Node_V1_RevocationSnapshot>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+}
+
+// Helpers providing sugared APIs for 'ClientProtocol' methods.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Agentshield_Node_V1_Revocations.ClientProtocol {
+    /// Call the "GetSnapshot" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > For live node agents.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getSnapshot<Result>(
+        _ message: Agentshield_Node_V1_GetRevocationSnapshotRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Node_V1_RevocationSnapshot>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Agentshield_Node_V1_GetRevocationSnapshotRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.getSnapshot(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+}
+
 // MARK: - agentshield.node.v1.AuditSpool
 
 /// Namespace containing generated types for the "agentshield.node.v1.AuditSpool" service.

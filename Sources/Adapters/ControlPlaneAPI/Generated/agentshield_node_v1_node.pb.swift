@@ -51,6 +51,37 @@ package nonisolated struct Agentshield_Node_V1_Change: Sendable {
   /// Nothing changed; the stream lives.
   package var heartbeat: Bool = false
 
+  /// Number of the newest state of revocations; also with heartbeats, and then a confirmation that it is still that one.
+  package var revocationSequence: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Agentshield_Node_V1_GetRevocationSnapshotRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Agentshield_Node_V1_RevocationSnapshot: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Signed; its sequence is that of Change.
+  package var token: Data = Data()
+
+  package var sequence: Int64 = 0
+
+  /// CRLs in DER that follow from it.
+  package var revocationLists: [Data] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -127,7 +158,7 @@ nonisolated extension Agentshield_Node_V1_WatchRequest: SwiftProtobuf.Message, S
 
 nonisolated extension Agentshield_Node_V1_Change: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Change"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}entries_revision\0\u{3}bundle_revision\0\u{1}heartbeat\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}entries_revision\0\u{3}bundle_revision\0\u{1}heartbeat\0\u{3}revocation_sequence\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -138,6 +169,7 @@ nonisolated extension Agentshield_Node_V1_Change: SwiftProtobuf.Message, SwiftPr
       case 1: try { try decoder.decodeSingularInt64Field(value: &self.entriesRevision) }()
       case 2: try { try decoder.decodeSingularInt64Field(value: &self.bundleRevision) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.heartbeat) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.revocationSequence) }()
       default: break
       }
     }
@@ -153,6 +185,9 @@ nonisolated extension Agentshield_Node_V1_Change: SwiftProtobuf.Message, SwiftPr
     if self.heartbeat != false {
       try visitor.visitSingularBoolField(value: self.heartbeat, fieldNumber: 3)
     }
+    if self.revocationSequence != 0 {
+      try visitor.visitSingularInt64Field(value: self.revocationSequence, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -160,6 +195,66 @@ nonisolated extension Agentshield_Node_V1_Change: SwiftProtobuf.Message, SwiftPr
     if lhs.entriesRevision != rhs.entriesRevision {return false}
     if lhs.bundleRevision != rhs.bundleRevision {return false}
     if lhs.heartbeat != rhs.heartbeat {return false}
+    if lhs.revocationSequence != rhs.revocationSequence {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Agentshield_Node_V1_GetRevocationSnapshotRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GetRevocationSnapshotRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Agentshield_Node_V1_GetRevocationSnapshotRequest, rhs: Agentshield_Node_V1_GetRevocationSnapshotRequest) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Agentshield_Node_V1_RevocationSnapshot: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RevocationSnapshot"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}token\0\u{1}sequence\0\u{3}revocation_lists\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.sequence) }()
+      case 3: try { try decoder.decodeRepeatedBytesField(value: &self.revocationLists) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 1)
+    }
+    if self.sequence != 0 {
+      try visitor.visitSingularInt64Field(value: self.sequence, fieldNumber: 2)
+    }
+    if !self.revocationLists.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.revocationLists, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Agentshield_Node_V1_RevocationSnapshot, rhs: Agentshield_Node_V1_RevocationSnapshot) -> Bool {
+    if lhs.token != rhs.token {return false}
+    if lhs.sequence != rhs.sequence {return false}
+    if lhs.revocationLists != rhs.revocationLists {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -36,6 +36,9 @@ package final class SQLiteRegistryDatabase: Sendable {
     /// The authorities' store.
     package var authorityStore: any AuthorityStore { SQLiteAuthorityStore(database: database) }
 
+    /// The revocations' store.
+    package var revocationStore: any RevocationStore { SQLiteRevocationStore(database: database) }
+
     /// The spool intake's store.
     package var spoolCursorStore: any SpoolCursorStore { SQLiteSpoolCursorStore(database: database) }
 
@@ -79,6 +82,13 @@ package final class SQLiteRegistryDatabase: Sendable {
             """,
             """
             ALTER TABLE authority ADD COLUMN is_tainted INTEGER NOT NULL DEFAULT 0;
+            """,
+            """
+            CREATE TABLE revocation (
+                position INTEGER PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL, expires_at INTEGER,
+                reason BLOB NOT NULL, created_at INTEGER NOT NULL, cause TEXT, UNIQUE (kind, value)
+            );
+            CREATE TABLE revocation_sequence (id INTEGER PRIMARY KEY CHECK (id = 0), sequence INTEGER NOT NULL);
             """,
         ])
 }

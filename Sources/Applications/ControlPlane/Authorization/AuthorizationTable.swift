@@ -93,6 +93,12 @@ package enum AuthorizationTable {
             "Watch": .localSocket,
         ],
         "agentshield.node.v1.Push": ["Watch": .liveAgent],
+        "agentshield.node.v1.Revocations": ["GetSnapshot": .liveAgent],
+        "agentshield.admin.v1.Revocation": [
+            "Revoke": administrators,
+            "Unrevoke": administrators,
+            "List": administrators,
+        ],
         "agentshield.node.v1.AuditSpool": ["Ship": .liveAgent],
         "agentshield.admin.v1.Log": [
             "GetInfo": administrators,

@@ -1,6 +1,7 @@
 import AuditTrail
 import Crypto
 import GRPCCore
+import Issuance
 import PeerRPC
 import Registry
 import SPIFFE
@@ -14,6 +15,7 @@ struct Authorizer: Sendable {
     /// Verifies a client's chain against our own bundle at a time; the handshake did so before, and authorities may have
     /// gone since.
     let verify: @Sendable (_ chain: [[UInt8]], _ time: UnixTime) -> VerifiedX509SVID?
+    let revocations: RevocationRegister
 
     /// - Throws: `NodeRefused` for a node agent that may not go on, `RPCError` for everybody else.
     func authorize(_ peer: ConnectionPeer, method: String) async throws -> AuthorizedCaller {
@@ -82,6 +84,12 @@ struct Authorizer: Sendable {
                     authMethod: .none, peer: AuditEvent.PeerField(address: peer.remoteAddress)))
         case .certificate(let chain):
             guard let leaf = chain.first, let svid = verify(chain, now()) else { throw refusal(of: chain) }
+            switch revocations.revocation(of: svid) {
+            // A node agent with a revoked certificate has to come back with another one, as after a renewal elsewhere.
+            case .serial? where Self.isNodeID(svid.id): throw NodeRefused(refusal: .notActive)
+            case .some: throw RPCError(code: .permissionDenied, message: "the caller's identity is revoked")
+            case nil: break
+            }
             return Presented(
                 svid: svid,
                 audit: AuditEvent.AgentField(

@@ -8,6 +8,7 @@ import Registry
 struct PushService: Agentshield_Node_V1_Push.SimpleServiceProtocol {
     let registry: Registry
     let authorities: Authorities
+    let revocations: RevocationRegister
     let heartbeat: Duration
     let sleep: @Sendable (Duration) async throws -> Void
 
@@ -23,6 +24,7 @@ struct PushService: Agentshield_Node_V1_Push.SimpleServiceProtocol {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in registry.changes() { continuation.yield(.change) } }
             group.addTask { for await _ in authorities.changes() { continuation.yield(.change) } }
+            group.addTask { for await _ in revocations.changes() { continuation.yield(.change) } }
             group.addTask {
                 while true {
                     try await sleep(heartbeat)
@@ -43,10 +45,14 @@ struct PushService: Agentshield_Node_V1_Push.SimpleServiceProtocol {
                 guard let node = registry.node(agent.id), !node.isBanned else {
                     throw RPCError(code: .permissionDenied, message: "the agent is banned or evicted")
                 }
+                guard !revocations.revokes(agent.id) else {
+                    throw RPCError(code: .permissionDenied, message: "the caller's identity is revoked")
+                }
                 try await response.write(
                     .with {
                         $0.entriesRevision = registry.entriesRevision
                         $0.bundleRevision = authorities.bundleRevision
+                        $0.revocationSequence = revocations.sequence
                         $0.heartbeat = cause == .heartbeat
                     })
                 guard let next = await iterator.next(), next != .end else { return }

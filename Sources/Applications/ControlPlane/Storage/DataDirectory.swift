@@ -43,6 +43,7 @@ struct DataDirectory: Sendable {
     var auditStore: any AuditStore { audit }
     var registryStores: RegistryStores { registry.registryStores }
     var authorityStore: any AuthorityStore { registry.authorityStore }
+    var revocationStore: any RevocationStore { registry.revocationStore }
     var spoolCursors: any SpoolCursorStore { registry.spoolCursorStore }
 
     func keyStore() throws -> any KeyStore {

@@ -28,6 +28,13 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let authorityRevoke = EventType("authority.revoke")
     package static let authorityPrune = EventType("authority.prune")
 
+    // Revocation.
+    package static let revocationAdd = EventType("revocation.add")
+    package static let revocationRemove = EventType("revocation.remove")
+    package static let revocationPrune = EventType("revocation.prune")
+    package static let revocationSign = EventType("revocation.sign")
+    package static let revocationRefuse = EventType("revocation.refuse")
+
     // Registry.
     package static let entryCreate = EventType("entry.create")
     package static let entryUpdate = EventType("entry.update")

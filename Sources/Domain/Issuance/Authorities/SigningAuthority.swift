@@ -38,6 +38,12 @@ package final class X509SigningAuthority: Sendable {
         signatures.wrappingAdd(1, ordering: .relaxed)
         return try template.sign(with: key)
     }
+
+    /// Signs a revocation list; throws only what the cryptographic library throws.
+    func sign(_ template: RevocationListTemplate, consuming receipt: consuming AuditReceipt) throws -> [UInt8] {
+        signatures.wrappingAdd(1, ordering: .relaxed)
+        return try template.sign(with: key)
+    }
 }
 
 /// The key that signs WIT-SVIDs now; its private half is as far out of reach.

@@ -17,8 +17,15 @@ protocol CredentialPreparation: Sendable {
     func verify(_ signed: Signed, with authorities: AuthoritySnapshot, at time: UnixTime) throws(IssuanceError)
         -> Issued
 
+    /// Remembers a certificate by its serial number, for when its identity is revoked.
+    func note(_ issued: Issued, in serials: IssuedSerials?)
+
     /// Small facts for the outcome, by which the credential can be found again.
     func facts(about issued: Issued) -> [String: String]
+}
+
+extension CredentialPreparation {
+    func note(_ issued: Issued, in serials: IssuedSerials?) {}
 }
 
 /// What an issuance is about, in the words of the log.

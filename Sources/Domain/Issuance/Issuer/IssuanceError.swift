@@ -22,6 +22,8 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
     case badSPIFFEID(SPIFFEIDError)
     /// The URI in the request for a certificate authority is not the trust domain's ID.
     case notTheTrustDomainID
+    /// The identity is revoked.
+    case revoked
     /// A negative lifetime.
     case negativeLifetime
     /// The audience breaks this rule.
@@ -49,7 +51,7 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
     package var isRefusal: Bool {
         switch self {
         case .otherTrustDomain, .rootPath, .reservedID, .notANodeID, .entryExpired, .notDownstream, .uriCount,
-            .badSPIFFEID, .notTheTrustDomainID, .negativeLifetime, .audience, .publicKey,
+            .badSPIFFEID, .notTheTrustDomainID, .revoked, .negativeLifetime, .audience, .publicKey,
             .certificate:
             true
         case .noAuthority, .badRandomness, .intentNotRecorded, .signingFailed, .selfCheckFailed, .outcomeNotRecorded:
@@ -69,6 +71,7 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
         case .uriCount(let count): "the certificate request has \(count) URI names instead of one"
         case .badSPIFFEID(let error): error.description
         case .notTheTrustDomainID: "the certificate request does not name the trust domain"
+        case .revoked: "the identity is revoked"
         case .negativeLifetime: "a lifetime cannot be negative"
         case .audience(let error): error.description
         case .publicKey: "the public key is not one for a proof of possession"

@@ -10,12 +10,20 @@ struct IssuanceTerms {
     let wit: WITSigningAuthority?
     let defaults: IssuanceDefaults
     let randomBytes: RandomBytes
+    /// Whether everything with this ID is revoked.
+    let isRevoked: @Sendable (SPIFFEID) -> Bool
 
     /// A workload's ID is of this trust domain, has a path, and none that is reserved.
     func checkWorkloadID(_ id: SPIFFEID) throws(IssuanceError) {
         try checkTrustDomain(id)
         guard !id.path.isEmpty else { throw .rootPath }
         guard !id.isReserved else { throw .reservedID }
+        try checkNotRevoked(id)
+    }
+
+    /// A revoked identity gets nothing, however its revocation and this request crossed.
+    func checkNotRevoked(_ id: SPIFFEID) throws(IssuanceError) {
+        guard !isRevoked(id) else { throw .revoked }
     }
 
     /// We vouch for IDs of our own trust domain only.

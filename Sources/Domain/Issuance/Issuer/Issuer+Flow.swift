@@ -35,6 +35,13 @@ extension Issuer {
             throw error
         }
         event.effect = AuditEvent.EffectField(observed: .occurred, result: preparation.facts(about: issued))
+        // Noted before it is looked at once more: of two that cross, the revocation sees the certificate or this sees
+        // the revocation.
+        preparation.note(issued, in: revocations?.serials)
+        if self.terms().isRevoked(preparation.subject.id) {
+            await recordFailure(event, intentID, .revoked)
+            throw .revoked
+        }
         do {
             try await audit.recordOutcome(ofIntent: intentID, event)
         } catch {

@@ -1,5 +1,6 @@
 package import AuditTrail
 package import Registry
+import Revocation
 package import SPIFFE
 
 /// Issues every credential of the trust domain, each by the steps of flow 1.
@@ -12,9 +13,12 @@ package struct Issuer: Sendable {
     package let defaults: IssuanceDefaults
     let now: Clock
     let randomBytes: RandomBytes
+    /// What is revoked; nil where nothing ever is.
+    let revocations: RevocationRegister?
 
     package init(
         authorities: Authorities, audit: AuditLog, defaults: IssuanceDefaults = IssuanceDefaults(),
+        revocations: RevocationRegister? = nil,
         now: @escaping Clock, randomBytes: @escaping RandomBytes
     ) {
         self.authorities = authorities
@@ -22,6 +26,7 @@ package struct Issuer: Sendable {
         self.defaults = defaults
         self.now = now
         self.randomBytes = randomBytes
+        self.revocations = revocations
     }
 
     /// A workload's X.509-SVID: identity, DNS names and lifetime from the entry, the key from the request.
@@ -50,6 +55,19 @@ package struct Issuer: Sendable {
         let caller = IssuanceCaller(agent: .internal(id.string), requestID: requestID)
         return try await issue(.x509SVIDIssue, for: caller, asking: .x509(id)) { terms throws(IssuanceError) in
             try X509Preparation.server(id, publicKey, dnsNames: dnsNames, terms)
+        }
+    }
+
+    /// The certificate of the key that signs revocation snapshots, `/spire/revocation`.
+    package func issueRevocationSigner(
+        publicKey: SubjectPublicKey, requestID: String
+    ) async throws(IssuanceError) -> IssuedX509SVID {
+        guard
+            let id = try? SPIFFEID(trustDomain: authorities.trustDomain, path: SignedRevocations.signerPath)
+        else { throw .reservedID }
+        let caller = IssuanceCaller(agent: .internal(authorities.serverID.string), requestID: requestID)
+        return try await issue(.x509SVIDIssue, for: caller, asking: .x509(id)) { terms throws(IssuanceError) in
+            try X509Preparation.server(id, publicKey, dnsNames: [], terms)
         }
     }
 
@@ -113,7 +131,8 @@ package struct Issuer: Sendable {
         let snapshot = authorities.snapshot
         return IssuanceTerms(
             trustDomain: authorities.trustDomain, time: now(), x509: snapshot.x509, jwt: snapshot.jwt,
-            wit: snapshot.wit, defaults: defaults, randomBytes: randomBytes)
+            wit: snapshot.wit, defaults: defaults, randomBytes: randomBytes,
+            isRevoked: { [revocations] in revocations?.revokes($0) ?? false })
     }
 }
 

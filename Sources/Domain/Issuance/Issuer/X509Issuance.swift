@@ -75,6 +75,7 @@ struct X509Preparation: CredentialPreparation {
         _ id: SPIFFEID, _ csr: CertificateSigningRequest, _ terms: IssuanceTerms
     ) throws(IssuanceError) -> X509Preparation {
         try terms.checkTrustDomain(id)
+        try terms.checkNotRevoked(id)
         guard id.path.utf8.starts(with: "/spire/agent/".utf8) else { throw .notANodeID }
         return try X509Preparation(
             id: id, dnsNames: [], publicKey: csr.publicKey, ttl: 0, defaultTTL: terms.defaults.nodeTTL, entryID: nil,
@@ -132,6 +133,10 @@ struct X509Preparation: CredentialPreparation {
             svid.leaf.notAfter == notAfter, svid.leaf.notAfter <= authority.notAfter
         else { throw .selfCheckFailed("it is not what was prepared") }
         return IssuedX509SVID(svid, authorityID: authority.id)
+    }
+
+    func note(_ issued: IssuedX509SVID, in serials: IssuedSerials?) {
+        serials?.note(issued.id, issued.serialNumber, expiresAt: issued.expiresAt)
     }
 
     func facts(about issued: IssuedX509SVID) -> [String: String] {

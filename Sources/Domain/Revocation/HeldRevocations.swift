@@ -1,0 +1,69 @@
+package import SPIFFE
+
+/// What one verifier knows of revocations, and when it was last told that this is still so: a state machine without
+/// clock and sockets. Node agent and SDK share it.
+package struct HeldRevocations: Sendable {
+    /// The newest snapshot that was verified; nil before the first.
+    package private(set) var snapshot: RevocationSnapshot?
+    /// When the control plane last said that this is the newest; nil when it never did to this process.
+    package private(set) var confirmedAt: UnixTime?
+    /// Whether the other side has revocations at all; false makes every check pass.
+    package private(set) var isOffered = true
+    /// From when on the verifier has been without news, as long as it has had none.
+    private let startedAt: UnixTime
+
+    package init(startedAt: UnixTime, stored: RevocationSnapshot? = nil) {
+        self.startedAt = startedAt
+        snapshot = stored
+    }
+
+    /// What an offered snapshot changes.
+    package enum Change: Hashable, Sendable {
+        /// Other things are revoked now.
+        case content
+        /// The same content, signed again or confirmed.
+        case none
+    }
+
+    /// Takes a verified snapshot; refuses an older state than the one held.
+    package mutating func take(
+        _ offered: RevocationSnapshot, confirmedAt time: UnixTime?
+    ) throws(RevocationError) -> Change {
+        if let held = snapshot {
+            guard
+                offered.sequence > held.sequence
+                    || offered.sequence == held.sequence && offered.subjects == held.subjects
+            else { throw .replayed(held: held.sequence, offered: offered.sequence) }
+        }
+        let isNews = snapshot?.subjects != offered.subjects
+        // Of the same state the one that lasts longer is kept.
+        if snapshot?.sequence != offered.sequence || snapshot.map({ $0.expiresAt < offered.expiresAt }) ?? true {
+            snapshot = offered
+        }
+        isOffered = true
+        if let time { confirm(at: time) }
+        return isNews ? .content : .none
+    }
+
+    /// The control plane said at this moment that the snapshot held is the newest.
+    package mutating func confirm(at time: UnixTime) {
+        guard snapshot != nil else { return }
+        confirmedAt = confirmedAt.map { max($0, time) } ?? time
+    }
+
+    /// The other side does not know what revocations are (a stock SPIFFE provider, a SPIRE server).
+    ///
+    /// Only believed as long as there never was a snapshot: nobody gets rid of revocations by taking the service away.
+    package mutating func notOffered() {
+        guard snapshot == nil else { return }
+        isOffered = false
+    }
+
+    /// Whether decisions may rest on what is held, at this moment.
+    /// - Parameter limit: milliseconds without news; nil for no limit.
+    package func isFresh(at time: UnixTime, limit: Int64?) -> Bool {
+        guard isOffered, let limit else { return true }
+        if let snapshot, snapshot.expiresAt <= time { return false }
+        return time.milliseconds(since: confirmedAt ?? startedAt) <= limit
+    }
+}

@@ -1,0 +1,96 @@
+package import SPIFFE
+
+/// What can be revoked: an agent with everything that it has, or one credential, chain or key.
+package enum RevokedSubject: Hashable, Sendable {
+    /// An agent: every credential with this SPIFFE ID, those still to be issued included.
+    case agent(SPIFFEID)
+    /// One X.509 certificate.
+    case serial(SerialNumber)
+    /// One token, by its `jti`.
+    case jwtID(String)
+    /// Every token derived from one first credential, by that credential's identifier.
+    case chainRoot(String)
+    /// A key, by its RFC 7638 thumbprint.
+    case key(String)
+
+    /// The kinds, as storage, wire and command line name them.
+    package enum Kind: String, Sendable, Hashable, CaseIterable {
+        case agent = "spiffe_id"
+        case serial
+        case jwtID = "jti"
+        case chainRoot = "chain_root"
+        case key
+    }
+
+    /// Longest `jti`, chain root or thumbprint, in bytes.
+    package static let maximumTextLength = 256
+
+    /// Reads a value of a kind; a serial number is hexadecimal.
+    package init(kind: Kind, value: String) throws(RevokedSubjectError) {
+        switch kind {
+        case .agent:
+            do {
+                self = .agent(try SPIFFEID(value))
+            } catch {
+                throw .badSPIFFEID(error)
+            }
+        case .serial:
+            do {
+                self = .serial(try SerialNumber(hex: value.utf8.count.isMultiple(of: 2) ? value : "0" + value))
+            } catch {
+                throw .badSerialNumber(error)
+            }
+        case .jwtID: self = .jwtID(try Self.checked(value))
+        case .chainRoot: self = .chainRoot(try Self.checked(value))
+        case .key: self = .key(try Self.checked(value))
+        }
+    }
+
+    /// Which kind it is.
+    package var kind: Kind {
+        switch self {
+        case .agent: .agent
+        case .serial: .serial
+        case .jwtID: .jwtID
+        case .chainRoot: .chainRoot
+        case .key: .key
+        }
+    }
+
+    /// The value as text; a serial number in lower-case hexadecimal.
+    package var value: String {
+        switch self {
+        case .agent(let id): id.string
+        case .serial(let serial): serial.hex
+        case .jwtID(let text), .chainRoot(let text), .key(let text): text
+        }
+    }
+
+    private static func checked(_ text: String) throws(RevokedSubjectError) -> String {
+        guard !text.isEmpty else { throw .empty }
+        guard text.utf8.count <= maximumTextLength else { throw .tooLong }
+        guard text.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { throw .badCharacter }
+        return text
+    }
+}
+
+/// Why something cannot be revoked by this name.
+package enum RevokedSubjectError: Error, Equatable, Sendable, CustomStringConvertible {
+    case badSPIFFEID(SPIFFEIDError)
+    case badSerialNumber(SerialNumberError)
+    case empty
+    /// More than 256 bytes.
+    case tooLong
+    /// Something else than visible ASCII.
+    case badCharacter
+
+    package var description: String {
+        switch self {
+        case .badSPIFFEID(let error): error.description
+        case .badSerialNumber(let error): error.description
+        case .empty: "an identifier is needed"
+        case .tooLong: "an identifier has at most \(RevokedSubject.maximumTextLength) bytes"
+        case .badCharacter: "an identifier consists of visible ASCII characters"
+        }
+    }
+}

@@ -1,0 +1,215 @@
+import AuditTrail
+import Foundation
+import JOSE
+import Registry
+import Revocation
+import SPIFFE
+import Synchronization
+import Testing
+
+@testable import Issuance
+
+/// Holds revocations in memory; the next write can be made to fail, with or without its effect.
+private final class MemoryRevocationStore: RevocationStore {
+    private let state = Mutex<(value: StoredRevocations, fails: Bool, persists: Bool)>(
+        (StoredRevocations(), false, false))
+
+    func load() async throws(StoreError) -> StoredRevocations { state.withLock { $0.value } }
+
+    func replace(with revocations: StoredRevocations) async throws(StoreError) {
+        let failed = state.withLock { state in
+            defer { state.fails = false }
+            if !state.fails || state.persists { state.value = revocations }
+            return state.fails
+        }
+        if failed { throw .failed("injected") }
+    }
+
+    func failNext(persisting: Bool) { state.withLock { $0 = ($0.value, true, persisting) } }
+}
+
+@Suite("Revocation register")
+struct RevocationRegisterTests {
+    private let administrator = AuditEvent.AgentField(authMethod: .unixSocket)
+
+    private func open(_ domain: TestDomain, _ store: any RevocationStore) async throws -> RevocationRegister {
+        try await RevocationRegister.open(
+            trustDomain: domain.trustDomain, store: store, audit: domain.log, now: domain.clock.read,
+            randomBytes: domain.random.draw)
+    }
+
+    private func revoke(
+        _ subject: RevokedSubject, in register: RevocationRegister, _ domain: TestDomain, latestEnd: Int64 = 3600
+    ) async throws -> RevocationRecord {
+        try await register.revoke(
+            subject, reason: "stolen", latestEnd: domain.clock.now + latestEnd, by: administrator, requestID: "r")
+    }
+
+    @Test func `a revoked agent gets no credential until it is taken back`() async throws {
+        try await TestDomain.run { domain in
+            let register = try await open(domain, MemoryRevocationStore())
+            let issuer = Issuer(
+                authorities: try await domain.open(), audit: domain.log, revocations: register, now: domain.clock.read,
+                randomBytes: domain.random.draw)
+            let entry = try domain.entry()
+            let first = try await issuer.issueX509SVID(for: domain.caller, entry: entry, csr: domain.request())
+            _ = try await revoke(.agent(entry.spiffeID), in: register, domain)
+            #expect(register.revocation(of: try verified(first, issuer, domain)) == .agent(entry.spiffeID))
+            await #expect(throws: IssuanceError.revoked) {
+                try await issuer.issueX509SVID(for: domain.caller, entry: entry, csr: domain.request())
+            }
+            await #expect(throws: IssuanceError.revoked) {
+                try await issuer.issueJWTSVID(for: domain.caller, entry: entry, audience: ["a"])
+            }
+            await #expect(throws: IssuanceError.revoked) {
+                try await issuer.mintJWTSVID(for: domain.caller, id: entry.spiffeID, audience: ["a"])
+            }
+            // Its certificate came along, and goes with it.
+            #expect(register.current.records.map(\.subject).contains(.serial(first.serialNumber)))
+            try await register.undo(.agent(entry.spiffeID), reason: "", by: administrator, requestID: "r")
+            #expect(register.current.records.isEmpty)
+            _ = try await issuer.issueX509SVID(for: domain.caller, entry: entry, csr: domain.request())
+        }
+    }
+
+    private func verified(
+        _ issued: IssuedX509SVID, _ issuer: Issuer, _ domain: TestDomain
+    ) throws -> VerifiedX509SVID {
+        try X509SVIDVerifier.verify(
+            chain: issued.chain, bundle: { _ in issuer.authorities.bundle.x509Bundle }, at: domain.clock.now)
+    }
+
+    @Test func `numbers grow with every change and over restarts`() async throws {
+        try await TestDomain.run { domain in
+            let store = MemoryRevocationStore()
+            let register = try await open(domain, store)
+            var numbers = [register.sequence]
+            for name in ["a", "b"] {
+                _ = try await revoke(.jwtID(name), in: register, domain)
+                numbers.append(register.sequence)
+            }
+            try await register.undo(.jwtID("a"), reason: "", by: administrator, requestID: "r")
+            numbers.append(register.sequence)
+            let again = try await open(domain, store)
+            #expect(numbers == numbers.sorted() && Set(numbers).count == 4)
+            #expect(again.sequence >= register.sequence)
+            #expect(again.current.records.map(\.subject) == [.jwtID("b")])
+        }
+    }
+
+    @Test func `an item leaves only after its credential's end, an agent never by itself`() async throws {
+        try await TestDomain.run { domain in
+            let register = try await open(domain, MemoryRevocationStore())
+            let id = try SPIFFEID("spiffe://example.org/a")
+            _ = try await revoke(.agent(id), in: register, domain)
+            _ = try await revoke(.jwtID("t"), in: register, domain, latestEnd: 100)
+            domain.clock.advance(seconds: 100 + RevocationRegister.grace - 1)
+            try await register.prune()
+            #expect(register.current.records.count == 2)
+            domain.clock.advance(seconds: 1)
+            try await register.prune()
+            #expect(register.current.records.map(\.subject) == [.agent(id)])
+        }
+    }
+
+    @Test func `what cannot be revoked is refused and recorded`() async throws {
+        try await TestDomain.run { domain in
+            let register = try await open(domain, MemoryRevocationStore())
+            let refused: [(String, RevocationRegisterError)] = [
+                ("spiffe://other.org/a", .otherTrustDomain(try TrustDomain("other.org"))),
+                ("spiffe://example.org/spire/server", .ownIdentity),
+                ("spiffe://example.org/spire/revocation", .ownIdentity), ("spiffe://example.org", .ownIdentity),
+            ]
+            for (id, error) in refused {
+                await #expect(throws: error) { try await revoke(.agent(SPIFFEID(id)), in: register, domain) }
+            }
+            await #expect(throws: RevocationRegisterError.alreadyEnded) {
+                try await revoke(.jwtID("t"), in: register, domain, latestEnd: 0)
+            }
+            await #expect(throws: RevocationRegisterError.notRevoked) {
+                try await register.undo(.jwtID("t"), reason: "", by: administrator, requestID: "r")
+            }
+            let denied = try await domain.events().filter { $0.decision.result == .deny }
+            #expect(denied.map(\.type).filter { $0 == .revocationAdd }.count == 5)
+            #expect(denied.map(\.type).contains(.revocationRemove))
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `after a failed write the store's word counts`(persisting: Bool) async throws {
+        try await TestDomain.run { domain in
+            let store = MemoryRevocationStore()
+            let register = try await open(domain, store)
+            store.failNext(persisting: persisting)
+            await #expect(throws: RevocationRegisterError.store(.failed("injected"))) {
+                try await revoke(.jwtID("a"), in: register, domain)
+            }
+            let before = register.sequence
+            _ = try await revoke(.jwtID("b"), in: register, domain)
+            let subjects = Set(register.current.records.map(\.subject))
+            #expect(subjects == (persisting ? [.jwtID("a"), .jwtID("b")] : [.jwtID("b")]))
+            #expect(register.sequence > before)
+            #expect(try await store.load().records == register.current.records)
+        }
+    }
+
+    @Test func `the published snapshot verifies with the bundle alone, and the list with the authority`() async throws {
+        try await TestDomain.run { domain in
+            let register = try await open(domain, MemoryRevocationStore())
+            let issuer = Issuer(
+                authorities: try await domain.open(), audit: domain.log, revocations: register, now: domain.clock.read,
+                randomBytes: domain.random.draw)
+            let publisher = RevocationPublisher(
+                register: register, issuer: issuer, audit: domain.log, now: domain.clock.read,
+                randomBytes: domain.random.draw)
+            #expect(try await publisher.current().revocationLists.isEmpty)
+            let issued = try await issuer.issueX509SVID(
+                for: domain.caller, entry: domain.entry(), csr: domain.request())
+            _ = try await revoke(.serial(issued.serialNumber), in: register, domain)
+            let published = try await publisher.current()
+            let bundle = issuer.authorities.bundle.x509Bundle
+            let snapshot = try SignedRevocations.verify(published.token, bundle: bundle, at: domain.clock.now)
+            #expect(snapshot.sequence == register.sequence)
+            #expect(snapshot.subjects == [.serial(issued.serialNumber)])
+            #expect(try await publisher.current() == published)
+
+            let list = try #require(published.revocationLists.first)
+            let directory = NSTemporaryDirectory() + "crl-" + UUID().uuidString
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+            defer { try? FileManager.default.removeItem(atPath: directory) }
+            let root = try #require(issuer.authorities.bundle.x509Authorities.first).der
+            for (name, label, der) in [
+                ("root", PEM.certificateLabel, root), ("leaf", PEM.certificateLabel, issued.leaf.der),
+                ("crl", "X509 CRL", list),
+            ] {
+                try PEM.encode(label: label, der: der).write(
+                    toFile: "\(directory)/\(name).pem", atomically: true, encoding: .utf8)
+            }
+            let time = String(domain.clock.now.seconds)
+            let verify = ["verify", "-x509_strict", "-attime", time, "-CAfile", "\(directory)/root.pem"]
+            #expect(try await openSSL(verify + ["\(directory)/leaf.pem"]) == 0)
+            #expect(
+                try await openSSL(
+                    verify + ["-crl_check", "-CRLfile", "\(directory)/crl.pem", "\(directory)/leaf.pem"]) != 0)
+            let other = try await issuer.issueX509SVID(
+                for: domain.caller, entry: domain.entry(), csr: domain.request())
+            try PEM.encode(label: PEM.certificateLabel, der: other.leaf.der).write(
+                toFile: "\(directory)/other.pem", atomically: true, encoding: .utf8)
+            #expect(
+                try await openSSL(
+                    verify + ["-crl_check", "-CRLfile", "\(directory)/crl.pem", "\(directory)/other.pem"]) == 0)
+        }
+    }
+
+    private func openSSL(_ arguments: [String]) async throws -> Int32 {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["openssl"] + arguments
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        for _ in 0..<1000 where process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
+        try #require(!process.isRunning)
+        return process.terminationStatus
+    }
+}

@@ -1,0 +1,156 @@
+import AgentShieldTesting
+import Crypto
+import JOSE
+import Revocation
+import SPIFFE
+import Testing
+
+@Suite("Revocation snapshots")
+struct SnapshotTests {
+    let domain: TestTrustDomain
+    let start: UnixTime
+
+    init() throws {
+        let clock = ManualClock(UnixTime(seconds: 1_900_000_000))
+        start = clock.time
+        domain = try TestTrustDomain("example.org", clock: clock)
+    }
+
+    func snapshot(
+        _ sequence: Int64 = 7, _ subjects: Set<RevokedSubject> = [.jwtID("t-1")], life: Int64 = 600,
+        issuedIn shift: Int64 = 0
+    ) throws -> RevocationSnapshot {
+        try RevocationSnapshot(
+            trustDomain: domain.trustDomain, sequence: sequence, issuedAt: start + shift,
+            expiresAt: start + shift + life, subjects: subjects)
+    }
+
+    func sign(_ snapshot: RevocationSnapshot, as path: String = SignedRevocations.signerPath) throws -> [UInt8] {
+        let svid = try domain.svid(path)
+        let key = try P256.Signing.PrivateKey(derRepresentation: svid.pkcs8)
+        return try SignedRevocations.sign(snapshot, key: JWSSigningKey(p256: key, keyID: "k"), chain: svid.chain)
+    }
+
+    func refusal(of token: [UInt8], at time: UnixTime? = nil) -> RevocationError? {
+        do throws(RevocationError) {
+            _ = try SignedRevocations.verify(token, bundle: domain.bundle, at: time ?? start)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func `what was signed is read back`() throws {
+        let subjects: Set<RevokedSubject> = [
+            .agent(try domain.id("/a")), .serial(try SerialNumber([0x80, 1])), .jwtID("t"), .chainRoot("r"), .key("k"),
+        ]
+        let snapshot = try snapshot(9, subjects)
+        #expect(try SignedRevocations.verify(sign(snapshot), bundle: domain.bundle, at: start) == snapshot)
+        #expect(try SignedRevocations.readStored(sign(snapshot)) == snapshot)
+    }
+
+    @Test func `only the signer of snapshots signs snapshots`() throws {
+        let token = try sign(snapshot(), as: "/agents/mallory")
+        #expect(refusal(of: token) == .notTheSigner(try domain.id("/agents/mallory")))
+    }
+
+    @Test func `a signer of another trust domain is nobody here`() throws {
+        let other = try TestTrustDomain("other.org", clock: domain.clock)
+        let svid = try other.svid(SignedRevocations.signerPath)
+        let key = try P256.Signing.PrivateKey(derRepresentation: svid.pkcs8)
+        let token = try SignedRevocations.sign(
+            snapshot(), key: JWSSigningKey(p256: key, keyID: "k"), chain: svid.chain)
+        #expect(refusal(of: token) == .signer(.unknownTrustDomain(other.trustDomain)))
+        // And its own genuine signer says nothing about ours.
+        #expect(throws: RevocationError.otherTrustDomain) {
+            try SignedRevocations.verify(token, bundle: other.bundle, at: start)
+        }
+    }
+
+    @Test func `a changed byte or another key is refused`() throws {
+        var token = try sign(snapshot())
+        token[token.count - 3] = token[token.count - 3] == UInt8(ascii: "A") ? UInt8(ascii: "B") : UInt8(ascii: "A")
+        #expect(refusal(of: token) == .badSignature)
+        let svid = try domain.svid(SignedRevocations.signerPath)
+        let foreign = try SignedRevocations.sign(
+            snapshot(), key: JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "k"), chain: svid.chain)
+        #expect(refusal(of: foreign) == .badSignature)
+    }
+
+    @Test func `it counts from a little before its issue until its end`() throws {
+        #expect(refusal(of: try sign(snapshot(life: 600)), at: start + 599) == nil)
+        #expect(refusal(of: try sign(snapshot(life: 600)), at: start + 600) == .expired)
+        #expect(refusal(of: try sign(snapshot(issuedIn: 60))) == nil)
+        #expect(refusal(of: try sign(snapshot(issuedIn: 61))) == .notYetValid)
+    }
+
+    @Test func `too much is refused on either end`() throws {
+        let many = Set((0...RevocationSnapshot.maximumSubjects).map { RevokedSubject.jwtID("t\($0)") })
+        #expect(throws: RevocationError.tooLarge) { try snapshot(1, many) }
+        #expect(refusal(of: [UInt8](repeating: 0x41, count: SignedRevocations.maximumBytes + 1)) == .tooLarge)
+        let wide = Set((0..<2100).map { RevokedSubject.jwtID("\($0)" + String(repeating: "x", count: 251)) })
+        #expect(throws: RevocationError.tooLarge) { try sign(snapshot(1, wide)) }
+    }
+
+    @Test func `a token of another kind is no snapshot`() throws {
+        let svid = try domain.svid(SignedRevocations.signerPath)
+        let key = JWSSigningKey(p256: try P256.Signing.PrivateKey(derRepresentation: svid.pkcs8), keyID: "k")
+        let token = try JWTSVID.sign(
+            id: domain.id("/a"), audience: ["x"], issuedAt: start, expiresAt: start + 60, key: key, issuer: nil,
+            jwtID: nil)
+        #expect(refusal(of: Array(token.utf8)) == .malformed("typ"))
+        let signed = String(decoding: try sign(snapshot()), as: UTF8.self)
+        #expect(throws: JWTSVIDError.self) {
+            try JWTSVID.verify(token: signed, audience: "x", bundles: { _ in [] }, now: start)
+        }
+    }
+
+    @Test func `an agent, a serial and a token are revoked by name, in their own trust domain`() throws {
+        let id = try domain.id("/a")
+        let other = try domain.id("/b")
+        let serial = try SerialNumber([5])
+        let snapshot = try snapshot(1, [.agent(id), .serial(serial), .jwtID("t")])
+        #expect(snapshot.revocation(of: id, serial: try SerialNumber([6])) == .agent(id))
+        #expect(snapshot.revocation(of: other, serial: serial) == .serial(serial))
+        #expect(snapshot.revocation(of: other, serial: try SerialNumber([6])) == nil)
+        #expect(snapshot.revocation(of: other, jwtID: "t") == .jwtID("t"))
+        #expect(snapshot.revocation(of: other, jwtID: nil) == nil)
+        #expect(snapshot.revocation(of: try SPIFFEID("spiffe://other.org/b"), serial: serial) == nil)
+    }
+
+    @Test func `a lower number is a replay, an equal one must be the same`() throws {
+        var held = HeldRevocations(startedAt: start, stored: try snapshot(7))
+        let replayed = RevocationError.replayed(held: 7, offered: 6)
+        #expect(throws: replayed) { try held.take(snapshot(6, []), confirmedAt: start) }
+        #expect(throws: RevocationError.replayed(held: 7, offered: 7)) {
+            try held.take(snapshot(7, []), confirmedAt: start)
+        }
+        #expect(try held.take(snapshot(7, life: 900), confirmedAt: start) == .none)
+        #expect(held.snapshot?.expiresAt == start + 900)
+        #expect(try held.take(snapshot(8, []), confirmedAt: start) == .content)
+    }
+
+    @Test func `without news for longer than the limit nothing may rest on it`() throws {
+        var held = HeldRevocations(startedAt: start)
+        #expect(held.isFresh(at: start + 30, limit: 30_000))
+        #expect(!held.isFresh(at: start + 31, limit: 30_000))
+        #expect(held.isFresh(at: start + 31, limit: nil))
+        #expect(try held.take(snapshot(), confirmedAt: start + 40) == .content)
+        #expect(held.isFresh(at: start + 70, limit: 30_000))
+        #expect(!held.isFresh(at: start + 71, limit: 30_000))
+        held.confirm(at: start + 71)
+        #expect(held.isFresh(at: start + 100, limit: 30_000))
+        // The end of the snapshot itself ends it, whatever was confirmed.
+        held.confirm(at: start + 599)
+        #expect(!held.isFresh(at: start + 600, limit: 30_000))
+    }
+
+    @Test func `revocations that were there once cannot be switched off by their absence`() throws {
+        var held = HeldRevocations(startedAt: start)
+        held.notOffered()
+        #expect(held.isFresh(at: start + 1000, limit: 30_000))
+        #expect(try held.take(snapshot(), confirmedAt: start) == .content)
+        held.notOffered()
+        #expect(!held.isFresh(at: start + 1000, limit: 30_000))
+    }
+}
