@@ -79,7 +79,11 @@ package final class NodeAgent: Sendable {
         let attestation = NodeAttestation(
             configuration: configuration, store: store, logger: logger, now: now, randomBytes: randomBytes,
             sleep: sleep)
+        let revocations = RevocationHolder(
+            directory: store.directory, trustDomain: configuration.trustDomain,
+            limit: configuration.revocationLimit.map { $0.components.seconds * 1000 }, logger: logger, now: now)
         let shared = Shared(
+            revocations: revocations,
             cache: AgentCache(
                 bundle: TrustBundle(trustDomain: configuration.trustDomain),
                 x509Limit: configuration.x509CacheLimit, jwtLimit: configuration.jwtCacheLimit),
@@ -166,11 +170,14 @@ package final class NodeAgent: Sendable {
     private final class Shared: Sendable {
         /// The agent's own ID once it is attested.
         let standing = Mutex<SPIFFEID?>(nil)
+        let revocations: RevocationHolder
+        let revocationSignal = Signal()
         let cache: AgentCache
         let syncSignal: Signal
         let signSignal: Signal
 
-        init(cache: AgentCache, syncSignal: Signal, signSignal: Signal) {
+        init(revocations: RevocationHolder, cache: AgentCache, syncSignal: Signal, signSignal: Signal) {
+            self.revocations = revocations
             self.cache = cache
             self.syncSignal = syncSignal
             self.signSignal = signSignal
@@ -181,7 +188,8 @@ package final class NodeAgent: Sendable {
         _ shared: Shared, _ credentials: Credentials, _ audit: AgentAudit, _ health: HealthService
     ) -> PeerServer {
         let service = WorkloadService(
-            configuration: configuration, cache: shared.cache, tokens: credentials.tokens, wits: credentials.wits,
+            configuration: configuration, cache: shared.cache, revocations: shared.revocations,
+            tokens: credentials.tokens, wits: credentials.wits,
             attestation: WorkloadAttestation(
                 attestor: UnixWorkloadAttestor(
                     discoverWorkloadPath: configuration.discoverWorkloadPath,
@@ -197,7 +205,7 @@ package final class NodeAgent: Sendable {
             path: configuration.workloadSocketPath, access: .everyone,
             limits: .with { $0.grace = .seconds(2) },
             services: [
-                WorkloadAPIService(service),
+                WorkloadAPIService(service), RevocationWatchService(service),
                 SecretDiscoveryService(
                     service, names: configuration.secretNames, logger: logger, randomBytes: randomBytes),
                 health, ReflectionService(reflection), ReflectionAlphaService(reflection),
@@ -282,8 +290,8 @@ package final class NodeAgent: Sendable {
             configuration: configuration, cache: shared.cache, connection: connection, trust: standing.trust,
             attestation: attestation, store: attestation.store, audit: audit, logger: logger, now: now,
             randomBytes: randomBytes, sleep: sleep,
-            syncSignal: shared.syncSignal, signSignal: shared.signSignal, renewSignal: Signal(),
-            push: PushState())
+            syncSignal: shared.syncSignal, signSignal: shared.signSignal, renewSignal: Signal(), push: PushState(),
+            revocations: shared.revocations, revocationSignal: shared.revocationSignal)
         _ = shared.cache.replace(bundle: standing.bundle, federated: [:])
         credentials.tokens.use(connection)
         credentials.wits.use(connection)
@@ -293,6 +301,7 @@ package final class NodeAgent: Sendable {
             group.addTask {
                 let sync = SyncLoop(parts: parts)
                 try await sync.first()
+                await RevocationLoop(parts: parts).first()
                 try await SignLoop(parts: parts).pass()
                 shared.cache.setReady()
                 await ready()
@@ -300,6 +309,7 @@ package final class NodeAgent: Sendable {
                     defer { loops.cancelAll() }
                     loops.addTask { try await sync.run() }
                     loops.addTask { try await SignLoop(parts: parts).run() }
+                    loops.addTask { try await RevocationLoop(parts: parts).run() }
                     loops.addTask { try await PushLoop(parts: parts).run() }
                     loops.addTask { await self.postStatus(connection) }
                     while try await loops.next() != nil {}

@@ -15,7 +15,8 @@ package struct WorkloadHeaderInterceptor: ServerInterceptor {
             @Sendable (StreamingServerRequest<Input>, ServerContext) async throws
             -> StreamingServerResponse<Output>
     ) async throws -> StreamingServerResponse<Output> {
-        guard context.descriptor.service == Workload_SpiffeWorkloadAPI.descriptor else {
+        let guarded = [Workload_SpiffeWorkloadAPI.descriptor, Agentshield_Workload_V1_Revocation.descriptor]
+        guard guarded.contains(context.descriptor.service) else {
             return try await next(request, context)
         }
         let values = Array(request.metadata[stringValues: Self.header])

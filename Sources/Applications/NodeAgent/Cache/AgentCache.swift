@@ -79,6 +79,14 @@ final class AgentCache: Sendable {
         }
     }
 
+    /// Other things are revoked now: certificates among them are not handed out again, and every stream looks anew.
+    func revocationsChanged(serials: Set<SerialNumber>) {
+        state.withLock { state in
+            state.entries.discard(serials: serials)
+            for follower in state.followers.values { follower.signal.fire() }
+        }
+    }
+
     /// The outcome of one call for signatures.
     func store(_ svids: [(entryID: String, svid: CachedSVID)], failed: [String], at time: UnixTime) {
         state.withLock { state in

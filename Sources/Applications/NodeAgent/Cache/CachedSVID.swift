@@ -9,6 +9,7 @@ struct CachedSVID: Sendable {
     let privateKey: [UInt8]
     let expiresAt: UnixTime
     let rotatesAt: UnixTime
+    let serialNumber: SerialNumber?
     /// Revision of the entry that it was signed for.
     let revision: Int64
     /// Key ID of the authority at the end of its chain, by which a tainted one is recognised.
@@ -22,7 +23,7 @@ extension CachedSVID {
         self.init(
             id: svid.id, chain: svid.chainConcatenated, privateKey: svid.pkcs8, expiresAt: svid.expiresAt,
             rotatesAt: RotationSchedule.rotation(obtained: obtained, expires: svid.expiresAt, random: random),
-            revision: revision, authorityKeyID: last?.authorityKeyIdentifier)
+            serialNumber: svid.leaf.serialNumber, revision: revision, authorityKeyID: last?.authorityKeyIdentifier)
     }
 }
 

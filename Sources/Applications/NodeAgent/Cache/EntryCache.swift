@@ -99,6 +99,15 @@ struct EntryCache: Sendable {
         }
     }
 
+    /// Forgets SVIDs with these serial numbers; they are signed anew, with new keys.
+    mutating func discard(serials: Set<SerialNumber>) {
+        guard !serials.isEmpty else { return }
+        for (id, record) in records {
+            guard let serial = record.svid?.serialNumber, serials.contains(serial) else { continue }
+            records[id]?.svid = nil
+        }
+    }
+
     /// Takes an SVID that was signed for an entry; drops it when the entry has another ID by now.
     mutating func store(_ svid: CachedSVID, for id: String) -> AuthorizedEntry? {
         guard let entry = records[id]?.entry, entry.spiffeID == svid.id else { return nil }

@@ -43,6 +43,8 @@ package struct NodeAgentConfiguration: Sendable {
     package var secretNames = SecretNames()
     /// Calls per second that processes with the same selectors may make; `nil` for no limit.
     package var callsPerSecond: Int?
+    /// How long decisions may rest on revocations without news of them from the control plane; nil for no limit.
+    package var revocationLimit: Duration? = .seconds(30)
     /// X509-SVIDs kept at hand; more are kept while workloads hold streams open for them.
     package var x509CacheLimit = 1000
     /// JWT-SVIDs kept at hand.

@@ -21,6 +21,9 @@ struct AgentParts: Sendable {
     /// Fires when the node's own identity may have to go.
     let renewSignal: Signal
     let push: PushState
+    let revocations: RevocationHolder
+    /// Fires when the control plane's state of revocations is another one.
+    let revocationSignal: Signal
 
     func random() -> Double { RandomFraction.draw(randomBytes) }
 

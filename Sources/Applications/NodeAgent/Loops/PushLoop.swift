@@ -32,7 +32,10 @@ struct PushLoop: Sendable {
             parts.push.set(false)
             try Task.checkCancellation()
             // What happened while nobody listened.
-            if wasAlive { parts.syncSignal.fire() }
+            if wasAlive {
+                parts.syncSignal.fire()
+                parts.revocationSignal.fire()
+            }
             if heard.count > 0 {
                 backOff.succeeded()
                 // A new identity or a closing server: back at once, at most a few times a second.
@@ -75,6 +78,10 @@ struct PushLoop: Sendable {
 
     private func hear(_ change: Agentshield_Node_V1_Change, _ heard: Heard) {
         parts.push.set(true)
+        // Zero: a server from before there were revocations.
+        if change.revocationSequence != 0, !parts.revocations.confirm(sequence: change.revocationSequence) {
+            parts.revocationSignal.fire()
+        }
         if heard.note(entries: change.entriesRevision, bundle: change.bundleRevision) || !change.heartbeat {
             parts.syncSignal.fire()
         }

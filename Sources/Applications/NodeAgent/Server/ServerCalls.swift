@@ -191,6 +191,18 @@ struct ServerCalls: Sendable {
         return response.acknowledgedSequence
     }
 
+    /// What is revoked, as the control plane signed it.
+    struct Revocations: Sendable {
+        let token: [UInt8]
+        let lists: [[UInt8]]
+    }
+
+    /// The newest state of revocations.
+    func revocations() async throws -> Revocations {
+        let answer = try await client.revocations.getSnapshot(.init(), options: Self.options)
+        return Revocations(token: Array(answer.token), lists: answer.revocationLists.map { Array($0) })
+    }
+
     /// Follows the server's news until the stream ends; `heard` is called for each message.
     func watch(_ heard: @escaping @Sendable (Agentshield_Node_V1_Change) -> Void) async throws {
         try await client.push.watch(.init(), options: NodeAPIClient.options(timeout: nil)) { response in

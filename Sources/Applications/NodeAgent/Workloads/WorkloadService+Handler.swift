@@ -34,7 +34,7 @@ extension WorkloadService: WorkloadAPIHandler {
             return WorkloadX509Bundles(
                 bundles: Dictionary(
                     bundles.map { ($0.trustDomain, $0.x509Bundle.derConcatenated) }, uniquingKeysWith: { own, _ in own }
-                ))
+                ), revocationLists: revocations.revocationLists)
         }
     }
 
@@ -110,6 +110,7 @@ extension WorkloadService: WorkloadAPIHandler {
         } catch {
             throw .invalidArgument("the token is not valid: \(error)")
         }
+        try await checkRevocation(verified.id, jwtID: verified.claims["jti"]?.stringValue, caller)
         let isForeign = verified.id.trustDomain != configuration.trustDomain
         var claims = JSONObject()
         for (name, value) in verified.claims.members {

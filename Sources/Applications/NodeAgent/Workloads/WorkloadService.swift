@@ -12,6 +12,7 @@ import WorkloadAPI
 struct WorkloadService: Sendable {
     let configuration: NodeAgentConfiguration
     let cache: AgentCache
+    let revocations: RevocationHolder
     let tokens: TokenSource
     let wits: WITSource
     let attestation: WorkloadAttestation
@@ -70,7 +71,7 @@ struct WorkloadService: Sendable {
         return .permissionDenied("no identity issued")
     }
 
-    private func refuse(
+    func refuse(
         _ peer: ConnectionPeer, _ method: String, _ requestID: String, _ reason: String, kind: String
     ) async {
         await audit.refused(
@@ -98,7 +99,7 @@ struct WorkloadService: Sendable {
             logger.warning(
                 "entry left out: an older one has the same hint", metadata: ["entry": "\(entry.id)"])
         }
-        return kept
+        return kept.filter { !revocations.revokes($0.spiffeID) }
     }
 
     /// All identities of a process; what has to be signed first is waited for, what cannot be signed is left out.
@@ -122,7 +123,8 @@ struct WorkloadService: Sendable {
             let federated = cache.federatedBundles(of: served)
             return (
                 WorkloadX509Context(
-                    svids: svids, federatedBundles: federated.mapValues { $0.x509Bundle.derConcatenated }), served
+                    svids: svids, federatedBundles: federated.mapValues { $0.x509Bundle.derConcatenated },
+                    revocationLists: revocations.revocationLists), served
             )
         }
     }
