@@ -122,13 +122,14 @@ let applications: [Target] = [
 ]
 
 let executables: [Target] = [
+    // The system calls of `agentshield run` that Swift cannot make, in C.
+    .target(name: "LaunchSystem", path: "Sources/Executables/LaunchSystem"),
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "PeerRPC", "WorkloadAPI",
-            "SecretDiscovery",
-            "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent", argumentParser, yams, logging,
-            unixSignals, grpcCore, grpcTransport, protobuf,
+            "LaunchSystem", "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "PeerRPC", "WorkloadAPI",
+            "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent", argumentParser, yams,
+            logging, unixSignals, grpcCore, grpcTransport, protobuf,
             crypto,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),

@@ -47,6 +47,7 @@ import Testing
         let numbers = (4...21).map(String.init).joined(separator: " ")
         let stat = try ProcessStat(parsing: Array("77 (\(name)) Z \(numbers) 987654 23 24\n".utf8))
         #expect(stat.startTime == 987654)
+        #expect(stat.parentPID == 4)
         #expect(stat.state == UInt8(ascii: "Z"))
         #expect(!stat.isRunning)
     }

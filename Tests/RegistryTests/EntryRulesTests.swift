@@ -39,6 +39,12 @@ import Testing
         Refusal(error: .tooManySelectors) {
             $0.selectors = try (0...256).map { try Selector(type: "t", value: String($0)) }
         },
+        Refusal(error: .launchOfAnyUser) { $0.selectors = [try Selector(parsing: "launch:name:weather")] },
+        Refusal(error: .launchOfAnyUser) {
+            $0.selectors = try ["launch:name:weather", "launch:role:main", "unix:uid:5"].map {
+                try Selector(parsing: $0)
+            }
+        },
         Refusal(error: .negativeX509SVIDTTL) { $0.x509SVIDTTL = -1 },
         Refusal(error: .negativeJWTSVIDTTL) { $0.jwtSVIDTTL = .min },
         Refusal(error: .negativeExpiry) { $0.expiresAt = UnixTime(milliseconds: -1) },
@@ -87,6 +93,13 @@ import Testing
             Acceptance(name: "256 selectors") {
                 $0.selectors = try (1...256).map { try Selector(type: "t", value: String($0)) }
             },
+            Acceptance(name: "a launch of one user") {
+                $0.selectors = try ["launch:name:weather", "launch:uid:5"].map { try Selector(parsing: $0) }
+            },
+            Acceptance(name: "any user's launch, when that is said") {
+                $0.selectors = [try Selector(parsing: "launch:name:weather")]
+                $0.allowsAnyLauncher = true
+            },
             Acceptance(name: "greatest ttl") { $0.x509SVIDTTL = .max },
             Acceptance(name: "dns") { $0.dnsNames = ["a", "xn--bcher-kva.example", "*.example.org", "example.org"] },
             Acceptance(name: "hint") { $0.hint = String(repeating: "h", count: 1024) },
@@ -96,6 +109,23 @@ import Testing
     func accepts(acceptance: Acceptance) throws {
         let draft = try Self.draft(acceptance.change)
         #expect(try entry(draft).spiffeID == draft.spiffeID)
+    }
+
+    @Test("an update that leaves the selectors alone may leave a launch of any user")
+    func updateOfAnyLauncher() throws {
+        let old = try entry(
+            Self.draft {
+                $0.selectors = [try Selector(parsing: "launch:name:weather")]
+                $0.allowsAnyLauncher = true
+            })
+        let draft = try Self.draft {
+            $0.selectors = old.selectors
+            $0.hint = "new"
+        }
+        #expect(try rules.entry(updating: old, with: draft, mask: .hint).hint == "new")
+        #expect(throws: EntryError.launchOfAnyUser) {
+            try rules.entry(updating: old, with: draft, mask: [.hint, .selectors])
+        }
     }
 
     @Test("entry IDs: every ASCII byte, and the length")

@@ -1,6 +1,7 @@
 import Attestation
 import AuditTrail
 import ControlPlaneAPI
+import Crypto
 package import Logging
 import PeerRPC
 package import SPIFFE
@@ -96,7 +97,9 @@ package final class NodeAgent: Sendable {
             random: { RandomFraction.draw(randomBytes) })
         let credentials = Credentials(tokens: tokens, wits: wits)
         let health = HealthService(services: ["SpiffeWorkloadAPI", SecretDiscoveryService.name])
-        let server = workloadServer(shared, credentials, audit, health)
+        let cgroups = await WorkloadAttestation.offLoop { [instance] in LaunchCgroups.open(instance: instance) }
+        logger.info("launches are told apart", metadata: ["by": cgroups == nil ? "lineage" : "cgroup"])
+        let server = workloadServer(shared, credentials, audit, health, LaunchTable(cgroups: cgroups))
 
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
@@ -142,6 +145,14 @@ package final class NodeAgent: Sendable {
             // The first end is the agent's end: the server's after a shutdown, or an error.
             try await group.next()
         }
+        await WorkloadAttestation.offLoop { cgroups?.close() }
+    }
+
+    /// Tells node agents of one machine apart, by the socket that only one of them can have.
+    private var instance: String {
+        var hash = SHA256()
+        hash.update(data: Array(configuration.workloadSocketPath.utf8))
+        return HexText.encode(hash.finalize().prefix(8))
     }
 
     /// Records an orderly stop and gives the spool a moment to empty; what stays is shipped at the next start.
@@ -185,18 +196,22 @@ package final class NodeAgent: Sendable {
     }
 
     private func workloadServer(
-        _ shared: Shared, _ credentials: Credentials, _ audit: AgentAudit, _ health: HealthService
+        _ shared: Shared, _ credentials: Credentials, _ audit: AgentAudit, _ health: HealthService,
+        _ launches: LaunchTable
     ) -> PeerServer {
+        let attestation = WorkloadAttestation(
+            attestor: UnixWorkloadAttestor(
+                discoverWorkloadPath: configuration.discoverWorkloadPath,
+                workloadSizeLimit: configuration.workloadSizeLimit,
+                systemd: configuration.discoverSystemdUnit ? SystemdUnits() : nil, launches: launches, now: now))
         let service = WorkloadService(
             configuration: configuration, cache: shared.cache, revocations: shared.revocations,
-            tokens: credentials.tokens, wits: credentials.wits,
-            attestation: WorkloadAttestation(
-                attestor: UnixWorkloadAttestor(
-                    discoverWorkloadPath: configuration.discoverWorkloadPath,
-                    workloadSizeLimit: configuration.workloadSizeLimit,
-                    systemd: configuration.discoverSystemdUnit ? SystemdUnits() : nil, now: now)),
+            tokens: credentials.tokens, wits: credentials.wits, attestation: attestation,
             audit: audit, signSignal: shared.signSignal,
             callerLimit: CallerLimit(callsPerSecond: configuration.callsPerSecond), logger: logger, now: now,
+            randomBytes: randomBytes, sleep: sleep)
+        let launch = LaunchService(
+            launches: launches, attestation: attestation, cache: shared.cache, audit: audit, logger: logger,
             randomBytes: randomBytes, sleep: sleep)
         let reflection = ServerReflection(
             services: ["SpiffeWorkloadAPI", SecretDiscoveryService.name],
@@ -205,7 +220,7 @@ package final class NodeAgent: Sendable {
             path: configuration.workloadSocketPath, access: .everyone,
             limits: .with { $0.grace = .seconds(2) },
             services: [
-                WorkloadAPIService(service), RevocationWatchService(service),
+                WorkloadAPIService(service), RevocationWatchService(service), launch,
                 SecretDiscoveryService(
                     service, names: configuration.secretNames, logger: logger, randomBytes: randomBytes),
                 health, ReflectionService(reflection), ReflectionAlphaService(reflection),

@@ -63,6 +63,9 @@ struct ProcessStat: Hashable {
     /// The state letter: `Z` and `X` mean that the process has ended.
     let state: UInt8
 
+    /// Field 4: the parent, or the subreaper that took the parent's place; 0 for the first process.
+    let parentPID: Int32
+
     /// Clock ticks since boot, field 22.
     let startTime: UInt64
 
@@ -78,9 +81,10 @@ struct ProcessStat: Hashable {
         let fields = content[content.index(after: end)...].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
         // Field 3, the state, is the first one after the name.
         guard fields.count > 19, let state = fields[0].first, fields[0].count == 1,
-            let startTime = UInt64(decimalDigits: fields[19])
+            let parentPID = Int32(decimalDigits: fields[1]), let startTime = UInt64(decimalDigits: fields[19])
         else { throw .procMalformed }
         self.state = state
+        self.parentPID = parentPID
         self.startTime = startTime
     }
 }

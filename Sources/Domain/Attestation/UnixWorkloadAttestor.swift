@@ -1,6 +1,6 @@
 package import SPIFFE
 
-/// Attests workloads by what the kernel says of their process: the `unix` selectors of SPIRE.
+/// Attests workloads by what the kernel says of their process: the `unix` selectors of SPIRE, and those of launches.
 ///
 /// It blocks: it reads `/proc`, the account database and, with discovery on, whole executables.
 package struct UnixWorkloadAttestor: Sendable {
@@ -11,20 +11,24 @@ package struct UnixWorkloadAttestor: Sendable {
     private let workloadSizeLimit: Int64
     private let now: @Sendable () -> UnixTime
     private let systemd: SystemdUnits?
+    private let launches: LaunchTable?
     private let digests = ExecutableDigestCache()
 
     /// - Parameters:
     ///   - discoverWorkloadPath: also make `path` and `sha256` selectors; then an unreadable executable fails.
     ///   - workloadSizeLimit: largest executable to hash, in bytes; 0 means no limit, negative means never hash.
     ///   - systemd: also make the `systemd` selectors of the process's unit.
+    ///   - launches: gives processes of launches their `launch` selectors.
     ///   - now: the clock, only used to decide whether a digest may be remembered.
     package init(
         discoverWorkloadPath: Bool, workloadSizeLimit: Int64, systemd: SystemdUnits? = nil,
+        launches: LaunchTable? = nil,
         now: @escaping @Sendable () -> UnixTime
     ) {
         self.discoverWorkloadPath = discoverWorkloadPath
         self.workloadSizeLimit = workloadSizeLimit
         self.systemd = systemd
+        self.launches = launches
         self.now = now
     }
 
@@ -36,6 +40,7 @@ package struct UnixWorkloadAttestor: Sendable {
             selectors.formUnion(try executableSelectors(process))
         }
         if let systemd { selectors.formUnion(try systemd.selectors(of: process)) }
+        if let launches { selectors.formUnion(try launches.selectors(of: process)) }
         // What was read in between is the process's own only if it is still the same process with the same rights.
         guard try process.checkUnchanged() == groups else { throw .credentialsChanged }
         return AttestedWorkload(selectors: selectors, process: process)

@@ -20,6 +20,8 @@ package struct EntryDraft: Hashable, Sendable {
     package var hint: String
     package var storeSVID: Bool
     package var attributes: EntryAttributes
+    /// Whether the entry may name a launch and leave open whose; not a part of the entry, only of the wish.
+    package var allowsAnyLauncher = false
 
     package init(
         id: String? = nil, spiffeID: SPIFFEID?, parentID: SPIFFEID? = nil, selectors: [Selector] = [],
@@ -84,6 +86,7 @@ struct EntryRules: Sendable {
             expiresAt: draft.expiresAt, dnsNames: draft.dnsNames, hint: draft.hint, storeSVID: draft.storeSVID,
             createdAt: createdAt, attributes: draft.attributes)
         try check(entry)
+        try checkLauncher(entry, draft)
         return entry
     }
 
@@ -110,7 +113,16 @@ struct EntryRules: Sendable {
         if mask.contains(.attributes) { entry.attributes = draft.attributes }
         entry.revision = old.revision.addingReportingOverflow(1).partialValue
         try check(entry)
+        // An update that leaves the selectors alone leaves alone what was allowed for them.
+        if mask.contains(.selectors) { try checkLauncher(entry, draft) }
         return entry
+    }
+
+    /// Any user can call a launch by any name: only together with the user a name says who it is.
+    private func checkLauncher(_ entry: RegistrationEntry, _ draft: EntryDraft) throws(EntryError) {
+        guard draft.allowsAnyLauncher || !LaunchSelectors.nameAnyLauncher(entry.selectors) else {
+            throw .launchOfAnyUser
+        }
     }
 
     private func parent(of draft: EntryDraft) throws(EntryError) -> SPIFFEID {

@@ -17,6 +17,8 @@ package enum EntryError: Error, Hashable {
     case pathlessParentID
     case noSelectors
     case tooManySelectors
+    /// The selectors have `launch:name` and no `launch:uid`, and nobody said that any user's launch will do.
+    case launchOfAnyUser
     case negativeX509SVIDTTL
     case negativeJWTSVIDTTL
     case negativeExpiry
@@ -43,6 +45,7 @@ package enum EntryError: Error, Hashable {
         case .pathlessParentID: "pathless_parent_id"
         case .noSelectors: "no_selectors"
         case .tooManySelectors: "too_many_selectors"
+        case .launchOfAnyUser: "launch_of_any_user"
         case .negativeX509SVIDTTL: "negative_x509_svid_ttl"
         case .negativeJWTSVIDTTL: "negative_jwt_svid_ttl"
         case .negativeExpiry: "negative_expiry"
@@ -70,6 +73,9 @@ extension EntryError: CustomStringConvertible {
         case .pathlessParentID: "parent id has no path"
         case .noSelectors: "at least one selector is required"
         case .tooManySelectors: "more than \(EntryLimits.selectors) selectors"
+        case .launchOfAnyUser:
+            "selector launch:name without launch:uid: any user could take the name; add launch:uid, "
+                + "or say -allowAnyLauncher (allow_any_launcher)"
         case .negativeX509SVIDTTL: "x509-svid ttl is negative"
         case .negativeJWTSVIDTTL: "jwt-svid ttl is negative"
         case .negativeExpiry: "expiry is before 1970"

@@ -5,6 +5,8 @@ import Glibc
 @main
 enum Main {
     static func main() async {
+        // First of all: the command gets its signals as they are now.
+        if CommandLine.arguments.dropFirst().first == "run" { LaunchSignals.take() }
         // A peer that hangs up must not end the process.
         signal(SIGPIPE, SIG_IGN)
         do {
@@ -53,7 +55,7 @@ struct AgentShieldCommand: AsyncParsableCommand {
                     Entry.self, Token.self, Bundle.self, Federation.self, X509.self, JWT.self,
                     WIT.self, LocalAuthority.self, Revoke.self, Unrevoke.self, HealthCheck.self,
                 ]),
-            CommandGroup(name: "Workloads", subcommands: [API.self, SVID.self, Env.self]),
+            CommandGroup(name: "Workloads", subcommands: [Run.self, API.self, SVID.self, Env.self]),
             CommandGroup(name: "Audit log", subcommands: [Log.self]),
             CommandGroup(name: "More", subcommands: [Validate.self, Demo.self]),
         ])

@@ -275,28 +275,37 @@ package nonisolated struct Spire_Api_Server_Entry_V1_GetEntryRequest: Sendable {
   fileprivate var _outputMask: Spire_Api_Types_EntryMask? = nil
 }
 
-package nonisolated struct Spire_Api_Server_Entry_V1_BatchCreateEntryRequest: Sendable {
+package nonisolated struct Spire_Api_Server_Entry_V1_BatchCreateEntryRequest: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// An empty entry ID lets the server make one.
-  package var entries: [Spire_Api_Types_Entry] = []
+  package var entries: [Spire_Api_Types_Entry] {
+    get {_storage._entries}
+    set {_uniqueStorage()._entries = newValue}
+  }
 
   package var outputMask: Spire_Api_Types_EntryMask {
-    get {_outputMask ?? Spire_Api_Types_EntryMask()}
-    set {_outputMask = newValue}
+    get {_storage._outputMask ?? Spire_Api_Types_EntryMask()}
+    set {_uniqueStorage()._outputMask = newValue}
   }
   /// Returns true if `outputMask` has been explicitly set.
-  package var hasOutputMask: Bool {self._outputMask != nil}
+  package var hasOutputMask: Bool {_storage._outputMask != nil}
   /// Clears the value of `outputMask`. Subsequent reads from it will return its default value.
-  package mutating func clearOutputMask() {self._outputMask = nil}
+  package mutating func clearOutputMask() {_uniqueStorage()._outputMask = nil}
+
+  /// AgentShield's own: entries may name a launch without its user. SPIRE's servers ignore the field.
+  package var allowAnyLauncher: Bool {
+    get {_storage._allowAnyLauncher}
+    set {_uniqueStorage()._allowAnyLauncher = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _outputMask: Spire_Api_Types_EntryMask? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct Spire_Api_Server_Entry_V1_BatchCreateEntryResponse: Sendable {
@@ -371,6 +380,12 @@ package nonisolated struct Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest: @u
   package var hasOutputMask: Bool {_storage._outputMask != nil}
   /// Clears the value of `outputMask`. Subsequent reads from it will return its default value.
   package mutating func clearOutputMask() {_uniqueStorage()._outputMask = nil}
+
+  /// AgentShield's own: entries may name a launch without its user. SPIRE's servers ignore the field.
+  package var allowAnyLauncher: Bool {
+    get {_storage._allowAnyLauncher}
+    set {_uniqueStorage()._allowAnyLauncher = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -914,38 +929,83 @@ nonisolated extension Spire_Api_Server_Entry_V1_GetEntryRequest: SwiftProtobuf.M
 
 nonisolated extension Spire_Api_Server_Entry_V1_BatchCreateEntryRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".BatchCreateEntryRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{3}output_mask\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{3}output_mask\0\u{4}OM\u{c}allow_any_launcher\0")
+
+  fileprivate class _StorageClass {
+    var _entries: [Spire_Api_Types_Entry] = []
+    var _outputMask: Spire_Api_Types_EntryMask? = nil
+    var _allowAnyLauncher: Bool = false
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _entries = source._entries
+      _outputMask = source._outputMask
+      _allowAnyLauncher = source._allowAnyLauncher
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._outputMask) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeRepeatedMessageField(value: &_storage._entries) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._outputMask) }()
+        case 50001: try { try decoder.decodeSingularBoolField(value: &_storage._allowAnyLauncher) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.entries.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 1)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._entries.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._entries, fieldNumber: 1)
+      }
+      try { if let v = _storage._outputMask {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      if _storage._allowAnyLauncher != false {
+        try visitor.visitSingularBoolField(value: _storage._allowAnyLauncher, fieldNumber: 50001)
+      }
     }
-    try { if let v = self._outputMask {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Spire_Api_Server_Entry_V1_BatchCreateEntryRequest, rhs: Spire_Api_Server_Entry_V1_BatchCreateEntryRequest) -> Bool {
-    if lhs.entries != rhs.entries {return false}
-    if lhs._outputMask != rhs._outputMask {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._entries != rhs_storage._entries {return false}
+        if _storage._outputMask != rhs_storage._outputMask {return false}
+        if _storage._allowAnyLauncher != rhs_storage._allowAnyLauncher {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1022,12 +1082,13 @@ nonisolated extension Spire_Api_Server_Entry_V1_BatchCreateEntryResponse.Result:
 
 nonisolated extension Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".BatchUpdateEntryRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{3}input_mask\0\u{3}output_mask\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{3}input_mask\0\u{3}output_mask\0\u{4}NM\u{c}allow_any_launcher\0")
 
   fileprivate class _StorageClass {
     var _entries: [Spire_Api_Types_Entry] = []
     var _inputMask: Spire_Api_Types_EntryMask? = nil
     var _outputMask: Spire_Api_Types_EntryMask? = nil
+    var _allowAnyLauncher: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1041,6 +1102,7 @@ nonisolated extension Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest: SwiftPr
       _entries = source._entries
       _inputMask = source._inputMask
       _outputMask = source._outputMask
+      _allowAnyLauncher = source._allowAnyLauncher
     }
   }
 
@@ -1062,6 +1124,7 @@ nonisolated extension Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest: SwiftPr
         case 1: try { try decoder.decodeRepeatedMessageField(value: &_storage._entries) }()
         case 2: try { try decoder.decodeSingularMessageField(value: &_storage._inputMask) }()
         case 3: try { try decoder.decodeSingularMessageField(value: &_storage._outputMask) }()
+        case 50001: try { try decoder.decodeSingularBoolField(value: &_storage._allowAnyLauncher) }()
         default: break
         }
       }
@@ -1083,6 +1146,9 @@ nonisolated extension Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest: SwiftPr
       try { if let v = _storage._outputMask {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
       } }()
+      if _storage._allowAnyLauncher != false {
+        try visitor.visitSingularBoolField(value: _storage._allowAnyLauncher, fieldNumber: 50001)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1095,6 +1161,7 @@ nonisolated extension Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest: SwiftPr
         if _storage._entries != rhs_storage._entries {return false}
         if _storage._inputMask != rhs_storage._inputMask {return false}
         if _storage._outputMask != rhs_storage._outputMask {return false}
+        if _storage._allowAnyLauncher != rhs_storage._allowAnyLauncher {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -62,7 +62,7 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         for wanted in request.entries {
             var result = Spire_Api_Server_Entry_V1_BatchCreateEntryResponse.Result()
             do {
-                switch try await create(wanted, caller) {
+                switch try await create(wanted, request.allowAnyLauncher, caller) {
                 case .created(let entry):
                     result.status = .ok
                     result.entry = Spire_Api_Types_Entry(entry, mask: mask)
@@ -80,9 +80,10 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
     }
 
     private func create(
-        _ wanted: Spire_Api_Types_Entry, _ caller: AuthorizedCaller
+        _ wanted: Spire_Api_Types_Entry, _ allowsAnyLauncher: Bool, _ caller: AuthorizedCaller
     ) async throws(RPCError) -> EntryCreation {
-        let draft = try wanted.draft()
+        var draft = try wanted.draft()
+        draft.allowsAnyLauncher = allowsAnyLauncher
         do throws(RegistryError) {
             return try await registry.createEntry(draft, by: caller.audit, requestID: caller.requestID)
         } catch {
@@ -102,7 +103,8 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         for wanted in request.entries {
             var result = Spire_Api_Server_Entry_V1_BatchUpdateEntryResponse.Result()
             do {
-                result.entry = Spire_Api_Types_Entry(try await update(wanted, written, caller), mask: mask)
+                let entry = try await update(wanted, written, request.allowAnyLauncher, caller)
+                result.entry = Spire_Api_Types_Entry(entry, mask: mask)
                 result.status = .ok
             } catch {
                 result.status = refusals.status(error)
@@ -113,10 +115,11 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
     }
 
     private func update(
-        _ wanted: Spire_Api_Types_Entry, _ mask: EntryMask, _ caller: AuthorizedCaller
+        _ wanted: Spire_Api_Types_Entry, _ mask: EntryMask, _ allowsAnyLauncher: Bool, _ caller: AuthorizedCaller
     ) async throws(RPCError) -> RegistrationEntry {
         guard !wanted.id.isEmpty else { throw RPCError(code: .invalidArgument, message: "missing ID") }
-        let draft = try wanted.draft(mask)
+        var draft = try wanted.draft(mask)
+        draft.allowsAnyLauncher = allowsAnyLauncher
         do throws(RegistryError) {
             return try await registry.updateEntry(
                 wanted.id, draft, mask: mask, by: caller.audit, requestID: caller.requestID)

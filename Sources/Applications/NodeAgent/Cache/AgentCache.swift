@@ -132,6 +132,12 @@ final class AgentCache: Sendable {
         for follower in followers { follower.signal.fire(.check) }
     }
 
+    /// Lets everybody with this selector be attested anew.
+    func tell(selectedBy selector: Selector) {
+        let followers = state.withLock { $0.followers.values.filter { $0.selectors.contains(selector) } }
+        for follower in followers { follower.signal.fire() }
+    }
+
     /// How many streams are open.
     var followerCount: Int { state.withLock { $0.followers.count } }
 

@@ -31,6 +31,13 @@ struct WorkloadAttestation: Sendable {
         try await Self.offLoop { () throws(WorkloadAttestationError) in _ = try process.checkUnchanged() }
     }
 
+    /// Runs what cannot fail and must run: also when the task is cancelled.
+    static func offLoop<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            NIOThreadPool.singleton.submit { _ in continuation.resume(returning: body()) }
+        }
+    }
+
     private static func offLoop<Value: Sendable>(
         _ body: @escaping @Sendable () throws(WorkloadAttestationError) -> Value
     ) async throws(WorkloadAttestationError) -> Value {

@@ -53,6 +53,9 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     // Workloads and refusals.
     package static let workloadAttest = EventType("workload.attest")
     package static let workloadRefuse = EventType("workload.refuse")
+    package static let launchBegin = EventType("launch.begin")
+    package static let launchEnd = EventType("launch.end")
+    package static let launchRefuse = EventType("launch.refuse")
     package static let requestRefuse = EventType("request.refuse")
 
     // The log and the processes.

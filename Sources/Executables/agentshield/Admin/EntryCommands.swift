@@ -26,6 +26,7 @@ extension Entry {
                 for batch in EntryFile.batches(entries) {
                     var request = Spire_Api_Server_Entry_V1_BatchCreateEntryRequest()
                     request.entries = batch
+                    request.allowAnyLauncher = fields.allowAnyLauncher
                     whole.results += try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
                         .batchCreateEntry(request, options: .failingFast).results
                 }
@@ -68,6 +69,7 @@ extension Entry {
                 for batch in EntryFile.batches(entries) {
                     var request = Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest()
                     request.entries = batch
+                    request.allowAnyLauncher = fields.allowAnyLauncher
                     whole.results += try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
                         .batchUpdateEntry(request, options: .failingFast).results
                 }

@@ -52,6 +52,9 @@ struct EntryFields: ParsableArguments {
     @Flag(name: .flag("jwtSVIDIncludeJTI"), help: "JWT-SVIDs carry a `jti` claim.")
     var jwtSVIDIncludeJTI = false
 
+    @Flag(name: .flag("allowAnyLauncher"), help: "Accept launch:name without launch:uid: any user may take the name.")
+    var allowAnyLauncher = false
+
     @Option(name: .flag("data"), help: "Read entries from a JSON file instead (`-`: standard input).")
     var data: String?
 

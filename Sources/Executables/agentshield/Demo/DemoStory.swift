@@ -43,37 +43,41 @@ final class DemoStory: Sendable {
 
     private func startTrustDomain() async throws {
         head("1  A trust domain: control plane and node agent, one command")
-        show("agentshield up -trustDomain \(domain) -dataDir DIR -discoverWorkloadPath")
+        show("agentshield up -trustDomain \(domain) -dataDir DIR")
         let up = try start(
             agentshield,
             [
                 "up", "-trustDomain", domain, "-dataDir", "\(directory)/data", "-serverPort", "0", "-httpsPort", "0",
-                "-readyFile", "\(directory)/ready.json", "-discoverWorkloadPath", "-logLevel", "warning",
+                "-readyFile", "\(directory)/ready.json", "-logLevel", "warning",
             ])
         _ = try await waitForFile("\(directory)/ready.json", of: up)
         say("   serves after \(elapsed())")
     }
 
     private func giveIdentities() async throws {
-        head("2  Identities: who runs which program decides, no key is handed out")
-        for (name, id) in [("weather-agent", weatherID), ("planner-agent", plannerID), ("stranger-agent", strangerID)] {
-            try FileManager.default.copyItem(atPath: agent, toPath: "\(directory)/\(name)")
-            show("agentshield entry create -spiffeID \(id) -selector unix:path:…/\(name) -x509SVIDTTL 10")
+        head("2  Identities: all agents are the same program, the name they are launched under decides")
+        let uid = geteuid()
+        for (name, id) in [("weather", weatherID), ("planner", plannerID), ("stranger", strangerID)] {
+            show(
+                "agentshield entry create -spiffeID \(id) -x509SVIDTTL 10 -selector launch:name:\(name) "
+                    + "-selector launch:uid:\(uid) -selector launch:role:main")
             _ = try await admin([
-                "entry", "create", "-spiffeID", id, "-selector", "unix:path:\(directory)/\(name)", "-x509SVIDTTL", "10",
-                "-output", "json",
+                "entry", "create", "-spiffeID", id, "-x509SVIDTTL", "10", "-selector", "launch:name:\(name)",
+                "-selector", "launch:uid:\(uid)", "-selector", "launch:role:main", "-output", "json",
             ])
         }
-        try FileManager.default.copyItem(atPath: agent, toPath: "\(directory)/nobody-agent")
         say("   (10-second certificates, so that rotation can be watched; an hour is the default)")
     }
 
     private func startWeather() async throws -> String {
         head("3  The weather agent serves over mutual TLS and answers the planner only")
-        let child = try start(
-            "\(directory)/weather-agent",
-            ["serve", "--listen", "127.0.0.1:0", "--allow", plannerID, "--port-file", "\(directory)/weather.port"],
-            environment: workloadEnvironment)
+        show("agentshield run --as weather -- demo-agent serve …")
+        let child = try launch(
+            "weather",
+            [
+                agent, "serve", "--listen", "127.0.0.1:0", "--allow", plannerID, "--port-file",
+                "\(directory)/weather.port",
+            ])
         let port = try await waitForFile("\(directory)/weather.port", of: child)
         let url = "https://127.0.0.1:\(port.filter { $0.isNumber })/task"
         say("   \(weatherID) at \(url)")
@@ -82,25 +86,33 @@ final class DemoStory: Sendable {
 
     private func callAndRotate(_ url: String) async throws {
         head("4  The planner calls it every second; both identities rotate under the running call")
-        let planner = try start(
-            "\(directory)/planner-agent",
-            ["call", "--url", url, "--server", weatherID, "--every", "1000ms", "--for", "12s"],
-            environment: workloadEnvironment)
+        show("agentshield run --as planner -- demo-agent call …")
+        let planner = try launch(
+            "planner", [agent, "call", "--url", url, "--server", weatherID, "--every", "1000ms", "--for", "12s"])
         for await line in planner.lines { say("   \(line)") }
         guard await planner.ended() == 0 else { throw CommandFailure("the planner's calls failed") }
     }
 
     private func refuseImpostors(_ url: String) async throws {
-        head("5  Impostors: a program with no entry, and one with an identity that is not allowed")
-        for (name, why) in [("nobody-agent", "has no registration entry"), ("stranger-agent", "is \(strangerID)")] {
-            let impostor = try start(
-                "\(directory)/\(name)",
-                ["call", "--url", url, "--server", weatherID, "--every", "500ms", "--for", "1s", "--wait", "2"],
-                environment: workloadEnvironment)
-            say("   \(name) \(why):")
-            for await line in impostor.lines { say("   \(line)") }
-            guard await impostor.ended() != 0 else { throw CommandFailure("\(name) was not refused") }
+        head("5  Impostors: the same program outside, under another name, and as somebody's tool")
+        let call = ["call", "--url", url, "--server", weatherID, "--every", "500ms", "--for", "1s", "--wait", "2"]
+        try await refuse("demo-agent without a launch has no identity") {
+            try start(agent, call, environment: workloadEnvironment)
         }
+        try await refuse("agentshield run --as stranger: \(strangerID) is not allowed") {
+            try launch("stranger", [agent] + call)
+        }
+        // The shell stays, so that the agent is its child.
+        try await refuse("a tool that the planner starts is launch:role:child and not the planner") {
+            try launch("planner", ["/bin/sh", "-c", "\"$@\"; exit $?", "tool", agent] + call)
+        }
+    }
+
+    private func refuse(_ who: String, _ begin: () throws -> ChildProcess) async throws {
+        say("   \(who):")
+        let impostor = try begin()
+        for await line in impostor.lines { say("   \(line)") }
+        guard await impostor.ended() != 0 else { throw CommandFailure("an impostor was not refused: \(who)") }
     }
 
     private func verifyLog() async throws {
@@ -123,6 +135,11 @@ final class DemoStory: Sendable {
     // MARK: tools
 
     private var workloadEnvironment: [String: String] { ["SPIFFE_ENDPOINT_SOCKET": "unix://\(workloadSocket)"] }
+
+    /// Starts a command under a name: `agentshield run --as NAME -- COMMAND …`.
+    private func launch(_ name: String, _ command: [String]) throws -> ChildProcess {
+        try start(agentshield, ["run", "--as", name, "--"] + command, environment: workloadEnvironment)
+    }
 
     private func start(
         _ path: String, _ arguments: [String], environment: [String: String] = [:]

@@ -8,23 +8,25 @@ struct WorkloadOptions: ParsableArguments {
     @Option(name: .flag("timeout"), help: "How long to wait, such as 5s.")
     var timeout = "5s"
 
+    /// The address that `-socketPath` gives, as an address or a path, or the environment.
+    static func endpoint(_ socketPath: String?) throws -> WorkloadEndpoint {
+        do throws(WorkloadEndpointError) {
+            if let socketPath {
+                let isAddress = socketPath.hasPrefix("unix:") || socketPath.hasPrefix("tcp:")
+                return try WorkloadEndpoint(isAddress ? socketPath : "unix://\(absolute(socketPath))")
+            }
+            guard let address = Environment[WorkloadEndpoint.environmentVariable] else { throw .notSet }
+            return try WorkloadEndpoint(address)
+        } catch {
+            throw CommandFailure("\(error)")
+        }
+    }
+
     /// Runs `body` with a connected client, and fails when it takes longer than `-timeout`.
     func withWorkloadAPI<Result: Sendable>(
         limited: Bool = true, _ body: @Sendable @escaping (WorkloadAPIClient) async throws -> Result
     ) async throws -> Result {
-        let endpoint: WorkloadEndpoint
-        do throws(WorkloadEndpointError) {
-            if let socketPath {
-                let isAddress = socketPath.hasPrefix("unix:") || socketPath.hasPrefix("tcp:")
-                endpoint = try WorkloadEndpoint(isAddress ? socketPath : "unix://\(absolute(socketPath))")
-            } else if let address = Environment[WorkloadEndpoint.environmentVariable] {
-                endpoint = try WorkloadEndpoint(address)
-            } else {
-                throw .notSet
-            }
-        } catch {
-            throw CommandFailure("\(error)")
-        }
+        let endpoint = try Self.endpoint(socketPath)
         let seconds = try DurationText.seconds(timeout, flag: "-timeout")
         do {
             let client = try WorkloadAPIClient(endpoint: endpoint)
