@@ -115,7 +115,13 @@ final class ChildProcess {
         var environment = Self.cStrings(["PATH=\(path)", "PEER_SOCKET=\(socketPath ?? "")"])
         defer { (words + environment).forEach { free($0) } }
         var pid: pid_t = 0
-        try #require(posix_spawn(&pid, program, nil, nil, &words, &environment) == 0)
+        // ETXTBSY: another test's fork holds the copy of the program open for writing for a moment.
+        var code = posix_spawn(&pid, program, nil, nil, &words, &environment)
+        for _ in 0..<500 where code == ETXTBSY {
+            usleep(10_000)
+            code = posix_spawn(&pid, program, nil, nil, &words, &environment)
+        }
+        try #require(code == 0)
         self.pid = pid
     }
 

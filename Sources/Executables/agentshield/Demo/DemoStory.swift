@@ -59,8 +59,8 @@ final class DemoStory: Sendable {
         let uid = geteuid()
         for (name, id) in [("weather", weatherID), ("planner", plannerID), ("stranger", strangerID)] {
             show(
-                "agentshield entry create -spiffeID \(id) -x509SVIDTTL 10 -selector launch:name:\(name) "
-                    + "-selector launch:uid:\(uid) -selector launch:role:main")
+                "agentshield entry create -spiffeID \(id) -x509SVIDTTL 10 \\\n"
+                    + "       -selector launch:name:\(name) -selector launch:uid:\(uid) -selector launch:role:main")
             _ = try await admin([
                 "entry", "create", "-spiffeID", id, "-x509SVIDTTL", "10", "-selector", "launch:name:\(name)",
                 "-selector", "launch:uid:\(uid)", "-selector", "launch:role:main", "-output", "json",
@@ -89,7 +89,7 @@ final class DemoStory: Sendable {
         show("agentshield run --as planner -- demo-agent call …")
         let planner = try launch(
             "planner", [agent, "call", "--url", url, "--server", weatherID, "--every", "1000ms", "--for", "12s"])
-        for await line in planner.lines { say("   \(line)") }
+        await tell(planner)
         guard await planner.ended() == 0 else { throw CommandFailure("the planner's calls failed") }
     }
 
@@ -111,13 +111,14 @@ final class DemoStory: Sendable {
     private func refuse(_ who: String, _ begin: () throws -> ChildProcess) async throws {
         say("   \(who):")
         let impostor = try begin()
-        for await line in impostor.lines { say("   \(line)") }
+        await tell(impostor)
         guard await impostor.ended() != 0 else { throw CommandFailure("an impostor was not refused: \(who)") }
     }
 
     private func verifyLog() async throws {
         head("6  The audit log recorded all of it")
-        say(indented(try await admin(["log", "list", "-count", "12"])))
+        show("agentshield log list -count 12          # here without the columns TIME and AGENT")
+        try await tellLog(count: 12)
         show("agentshield log verify")
         say(indented(try await admin(["log", "verify"])))
         show("agentshield log prove 0, then verified offline, with nothing but the log's key")
@@ -130,6 +131,34 @@ final class DemoStory: Sendable {
                     "log", "verify", "-proof", "\(directory)/0.tlog-proof", "-entry", "\(directory)/0.json", "-vkey",
                     key,
                 ])))
+    }
+
+    /// Says what an agent prints, without what repeats.
+    private func tell(_ agent: ChildProcess) async {
+        var transcript = CallTranscript()
+        for await line in agent.lines {
+            if let told = transcript.told(line) { say("   \(told)") }
+        }
+        if let summary = transcript.summary { say("   \(summary)") }
+    }
+
+    /// The newest entries of the log in columns that fit a terminal.
+    private func tellLog(count: Int) async throws {
+        let listed = try await admin(["log", "list", "-count", "\(count)", "-output", "json"])
+        let entries = try JSONValue(parsing: Array(listed.utf8)).objectValue?["entries"]?.arrayValue ?? []
+        for entry in entries {
+            guard let event = entry.objectValue?["event"]?.objectValue,
+                let index = entry.objectValue?["index"]?.int64Value
+            else { continue }
+            let words = [
+                "\(index)".padded(to: 4), (event["type"]?.stringValue ?? "").padded(to: 16),
+                (event["phase"]?.stringValue ?? "").padded(to: 8),
+                (event["decision"]?.objectValue?["result"]?.stringValue ?? "").padded(to: 7),
+                event["resource"]?.objectValue?["kind"]?.stringValue ?? "",
+                event["resource"]?.objectValue?["id"]?.stringValue ?? "",
+            ]
+            say("   " + words.joined(separator: " "))
+        }
     }
 
     // MARK: tools
@@ -187,4 +216,8 @@ final class DemoStory: Sendable {
         let tenths = time.components.seconds * 10 + time.components.attoseconds / 100_000_000_000_000_000
         return "\(tenths / 10).\(tenths % 10) s"
     }
+}
+
+extension String {
+    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }
