@@ -105,5 +105,9 @@ struct AuditEventTests {
 }
 
 extension AuditEvent {
-    fileprivate var stampedForTest: AuditEvent { stamped(now: testNow, randomBytes: testRandomBytes).event }
+    fileprivate var stampedForTest: AuditEvent {
+        var event = self
+        _ = event.stamp(now: testNow, randomBytes: testRandomBytes)
+        return event
+    }
 }

@@ -83,14 +83,16 @@ struct AuditSpoolTests {
         try await opened(directory, limitBytes: 8 << 20) { spool in
             _ = try await inParallel(1500) { try await spool.append(event($0)) }
         }
-        #expect(try segmentPaths(directory).count > 1)
+        let segments = try segmentPaths(directory).count
+        #expect(segments > 1)
         let spool = try open(directory, limitBytes: 8 << 20)
         let records = try await spool.pending(limit: 5000, bytes: 8 << 20)
         #expect(Set(try requests(records)) == Set((0..<1500).map { "request-\($0)" }))
         expectChain(records)
         try await spool.acknowledge(upTo: 1400)
         #expect(try await spool.pending(limit: 5000).first?.sequence == 1401)
-        #expect(try segmentPaths(directory).count == 1)
+        // Where the last segment began depends on how the writes were grouped.
+        #expect(try segmentPaths(directory).count < segments)
     }
 
     @Test func `an interrupted write is cut off at whatever byte it ended`() async throws {

@@ -9,10 +9,11 @@ struct SpoolIntakeTests {
         var records: [SpoolRecord] = []
         var hash: [UInt8] = []
         for number in 1...numbers.upperBound {
-            let leaf = event(number, type: .workloadAttest).stamped(now: testNow) { _ in
+            var event = event(number, type: .workloadAttest)
+            _ = event.stamp(now: testNow) { _ in
                 (0..<16).map { UInt8(truncatingIfNeeded: number &+ $0) }
             }
-            let record = SpoolRecord(sequence: UInt64(number), previousHash: hash, event: leaf.event.leafBytes())
+            let record = SpoolRecord(sequence: UInt64(number), previousHash: hash, event: event.leafBytes())
             hash = record.hash
             records.append(record)
         }

@@ -130,6 +130,6 @@ import Testing
         let signature = try Base64.decode(
             try bot.text("headers", "Signature").dropFirst("sig2=:".count).dropLast().utf8)
         let verificationKey = try JWSVerificationKey(jwk: botKey)
-        #expect(verificationKey.isValid(signature: signature, over: try bot.text("signature_base").utf8))
+        #expect(verificationKey.isValid(signature: signature, over: Array(try bot.text("signature_base").utf8)))
     }
 }

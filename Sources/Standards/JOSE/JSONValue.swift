@@ -92,6 +92,6 @@ extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral, Exp
 extension String {
     /// Whether both texts have the same UTF-8 bytes; unlike `==`, canonically equivalent spellings differ.
     package func hasSameBytes(as other: String) -> Bool {
-        utf8.elementsEqual(other.utf8)
+        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
     }
 }

@@ -70,13 +70,14 @@ package enum JSONWriter {
         var string = string
         bytes.append(UInt8(ascii: "\""))
         string.withUTF8 { text in
+            // Rebased slices are copied as memory; plain ones byte by byte.
             var plainStart = 0
-            for (index, byte) in text.enumerated() where needsEscape(byte) {
-                bytes.append(contentsOf: text[plainStart..<index])
-                appendEscape(byte, to: &bytes)
+            for index in 0..<text.count where needsEscape(text[index]) {
+                bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[plainStart..<index]))
+                appendEscape(text[index], to: &bytes)
                 plainStart = index + 1
             }
-            bytes.append(contentsOf: text[plainStart...])
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[plainStart...]))
         }
         bytes.append(UInt8(ascii: "\""))
     }

@@ -46,7 +46,7 @@ package struct JWSSigningKey: Sendable {
     /// Signs bytes in the form of RFC 7518 §3.4 or RFC 8037 §3.1; throws what the cryptographic library throws.
     package func sign(_ input: [UInt8]) throws -> [UInt8] {
         switch privateKey {
-        case .p256(let key): [UInt8](try key.signature(for: input).rawRepresentation)
+        case .p256(let key): [UInt8](try key.signature(for: SHA256.hash(bytes: input)).rawRepresentation)
         case .p384(let key): [UInt8](try key.signature(for: input).rawRepresentation)
         case .ed25519(let key): [UInt8](try key.signature(for: input))
         }

@@ -77,13 +77,11 @@ package struct JWSVerificationKey: Sendable {
 extension JWSVerificationKey {
     /// Whether this is the signature of exactly these bytes by this key's algorithm, in the form of RFC 7518 §3
     /// (for ECDSA the two numbers at full width, not DER).
-    package func isValid(signature: some Collection<UInt8>, over message: some Collection<UInt8>) -> Bool {
-        let signature = [UInt8](signature)
-        let message = [UInt8](message)
+    package func isValid(signature: [UInt8], over message: [UInt8]) -> Bool {
         switch publicKey {
         case .p256(let key):
             guard let value = try? P256.Signing.ECDSASignature(rawRepresentation: signature) else { return false }
-            return key.isValidSignature(value, for: message)
+            return key.isValidSignature(value, for: SHA256.hash(bytes: message))
         case .p384(let key):
             guard let value = try? P384.Signing.ECDSASignature(rawRepresentation: signature) else { return false }
             return key.isValidSignature(value, for: message)

@@ -8,15 +8,7 @@ extension SQLiteDatabase {
         await withUnsafeContinuation { caller in
             connections.asyncWriteWithoutTransaction { db in
                 caller.resume(
-                    returning: Result {
-                        var value: Value?
-                        try db.inTransaction(.immediate) {
-                            value = try body(db)
-                            return .commit
-                        }
-                        guard let value else { throw DatabaseError(message: "the transaction gave nothing") }
-                        return value
-                    })
+                    returning: Result { try db.immediately { try body(db) } })
             }
         }
     }
@@ -29,6 +21,23 @@ extension SQLiteDatabase {
             connections.asyncRead { access in
                 caller.resume(returning: Result { try body(try access.get()) })
             }
+        }
+    }
+}
+
+extension Database {
+    /// One transaction with the write lock from its start, by statements that are parsed once: GRDB's `inTransaction`
+    /// parses its two anew each time.
+    fileprivate func immediately<Value>(_ body: () throws -> Value) throws -> Value {
+        try cachedStatement(sql: "BEGIN IMMEDIATE").execute()
+        do {
+            let value = try body()
+            try cachedStatement(sql: "COMMIT").execute()
+            return value
+        } catch {
+            // A full disk or a failed write may have ended the transaction already.
+            if isInsideTransaction { try? rollback() }
+            throw error
         }
     }
 }

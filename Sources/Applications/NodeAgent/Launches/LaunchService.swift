@@ -3,6 +3,7 @@ import AuditTrail
 import GRPCCore
 import Logging
 import PeerRPC
+import SPIFFE
 import WorkloadAPI
 
 /// `agentshield.agent.v1.Launch`: begins launches and holds them as long as their launcher calls.

@@ -1,5 +1,6 @@
 import GRPCCore
 import PeerRPC
+import SPIFFE
 
 /// Records calls whose own request is at fault: without the Workload API's header, malformed, or with a token that is
 /// not valid. Callers without an identity are recorded by the service, which knows the process better.

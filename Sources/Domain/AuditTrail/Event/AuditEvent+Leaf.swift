@@ -5,15 +5,12 @@ extension AuditEvent {
     /// The version of the record's form, member `v`.
     package static let recordVersion: Int64 = 1
 
-    /// The event with id and time; draws and stamps those that are missing.
-    package func stamped(
-        now: () -> UnixTime, randomBytes: (Int) -> [UInt8]
-    ) -> (event: AuditEvent, id: String) {
-        var event = self
-        let id = event.id ?? HexText.encode(randomBytes(16))
-        event.id = id
-        event.time = event.time ?? now()
-        return (event, id)
+    /// Draws the id and stamps the time where they are missing; gives the id.
+    package mutating func stamp(now: () -> UnixTime, randomBytes: (Int) -> [UInt8]) -> String {
+        let id = id ?? HexText.encode(randomBytes(16))
+        self.id = id
+        time = time ?? now()
+        return id
     }
 
     /// The leaf: RFC 8785 canonical JSON of at most `AuditLimits.leafBytes` bytes.

@@ -29,7 +29,7 @@ struct LeafWriter {
 
     mutating func time(_ time: UnixTime) {
         bytes.append(UInt8(ascii: "\""))
-        bytes.append(contentsOf: time.rfc3339.utf8)
+        time.appendRFC3339(to: &bytes)
         bytes.append(UInt8(ascii: "\""))
     }
 
@@ -67,48 +67,5 @@ struct LeafWriter {
         case 0..<0x20: 6
         default: UTF8.width(scalar)
         }
-    }
-}
-
-/// Lower-case hexadecimal text.
-enum HexText {
-    static func encode(_ bytes: some Collection<UInt8>) -> String {
-        String(unsafeUninitializedCapacity: bytes.count * 2) { buffer in
-            var position = 0
-            for byte in bytes {
-                buffer[position] = digit(byte >> 4)
-                buffer[position + 1] = digit(byte & 0x0F)
-                position += 2
-            }
-            return position
-        }
-    }
-
-    /// Nil for anything but pairs of digits.
-    static func decode(_ text: String) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        var high: UInt8?
-        for character in text.utf8 {
-            guard let value = value(character) else { return nil }
-            if let first = high {
-                bytes.append(first << 4 | value)
-                high = nil
-            } else {
-                high = value
-            }
-        }
-        return high == nil ? bytes : nil
-    }
-
-    private static func value(_ character: UInt8) -> UInt8? {
-        switch character {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): character - UInt8(ascii: "a") + 10
-        default: nil
-        }
-    }
-
-    private static func digit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 }

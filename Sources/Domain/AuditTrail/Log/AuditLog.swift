@@ -83,10 +83,10 @@ package final class AuditLog: Sendable {
 
 extension AuditLog {
     /// Records an event and returns when it is durable. Also waits for it if the calling task is cancelled.
-    package func record(_ event: AuditEvent) async throws(AuditError) -> AuditReceipt {
-        let stamped = stamp(event)
-        let index = try await enqueue([PreparedLeaf(stamped.event)])
-        return AuditReceipt(index: index, eventID: stamped.id)
+    package func record(_ event: consuming AuditEvent) async throws(AuditError) -> AuditReceipt {
+        let id = event.stamp(now: now, randomBytes: randomBytes)
+        let index = try await enqueue([PreparedLeaf(event)])
+        return AuditReceipt(index: index, eventID: id)
     }
 
     /// Records how an act ended; the event's correlation names the intent.
@@ -100,9 +100,8 @@ extension AuditLog {
     /// Records how an act ended whose receipt has been consumed.
     @discardableResult
     package func recordOutcome(
-        ofIntent intentID: String, _ event: AuditEvent
+        ofIntent intentID: String, _ event: consuming AuditEvent
     ) async throws(AuditError) -> AuditReceipt {
-        var event = event
         event.phase = .outcome
         event.correlation.intentID = intentID
         return try await record(event)
@@ -114,11 +113,12 @@ extension AuditLog {
     package func record(contentsOf events: [AuditEvent]) async throws(AuditError) -> Int64 {
         guard events.count <= AuditLimits.eventsPerCall else { throw .overloaded }
         guard !events.isEmpty else { return size }
-        return try await enqueue(events.map { PreparedLeaf(stamp($0).event) })
-    }
-
-    private func stamp(_ event: AuditEvent) -> (event: AuditEvent, id: String) {
-        event.stamped(now: now, randomBytes: randomBytes)
+        return try await enqueue(
+            events.map { event in
+                var event = event
+                _ = event.stamp(now: now, randomBytes: randomBytes)
+                return PreparedLeaf(event)
+            })
     }
 
     private func enqueue(_ leaves: [PreparedLeaf]) async throws(AuditError) -> Int64 {

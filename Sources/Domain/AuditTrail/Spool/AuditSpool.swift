@@ -52,9 +52,9 @@ package final class AuditSpool: Sendable {
 
     /// Appends an event and returns its id when it is durable.
     @discardableResult
-    package func append(_ event: AuditEvent) async throws(SpoolError) -> String {
-        let stamped = event.stamped(now: now, randomBytes: randomBytes)
-        let leaf = stamped.event.leafBytes()
+    package func append(_ event: consuming AuditEvent) async throws(SpoolError) -> String {
+        let id = event.stamp(now: now, randomBytes: randomBytes)
+        let leaf = event.leafBytes()
         let result = await withUnsafeContinuation { (caller: UnsafeContinuation<Result<Void, SpoolError>, Never>) in
             let refusal = line.withLock { line -> SpoolError? in
                 guard !line.isClosed else { return .closed }
@@ -69,7 +69,7 @@ package final class AuditSpool: Sendable {
             if let refusal { caller.resume(returning: .failure(refusal)) }
         }
         try result.get()
-        return stamped.id
+        return id
     }
 
     /// The oldest records that are not acknowledged, at most so many and about so many bytes of events.

@@ -1,3 +1,5 @@
+import SPIFFE
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)

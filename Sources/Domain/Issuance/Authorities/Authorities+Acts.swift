@@ -95,7 +95,7 @@ extension Authorities {
         }
         guard let certificate = try? template.sign(with: key) else { throw .signingFailed }
         return AuthorityRecord(
-            kind: .x509, id: hexText(publicKey.subjectKeyIdentifier), keyID: keyID, certificate: certificate,
+            kind: .x509, id: HexText.encode(publicKey.subjectKeyIdentifier), keyID: keyID, certificate: certificate,
             publicKey: publicKey.derSPKI, notBefore: notBefore, notAfter: notAfter, status: .prepared, createdAt: time)
     }
 
@@ -139,7 +139,7 @@ extension Authorities {
             resource: AuditEvent.ResourceField(kind: "\(kind.rawValue)-authority", id: id),
             decision: AuditEvent.DecisionField(
                 action: type.rawValue, result: cause == .request ? .permit : .none, reason: cause.rawValue),
-            correlation: AuditEvent.CorrelationField(requestID: requestID ?? hexText(randomBytes(16))))
+            correlation: AuditEvent.CorrelationField(requestID: requestID ?? HexText.encode(randomBytes(16))))
         let receipt = try await record(event)
         let intentID = receipt.eventID
         do throws(AuthoritiesError) {

@@ -45,7 +45,7 @@ extension Authorities {
             certificate.uriSANs.allSatisfy({ $0 == trustDomain.id.string })
         else { throw .notAnAuthority }
         return AuthorityRecord(
-            kind: .x509, id: hexText(certificate.publicKey.subjectKeyIdentifier), keyID: nil,
+            kind: .x509, id: HexText.encode(certificate.publicKey.subjectKeyIdentifier), keyID: nil,
             certificate: certificate.der, publicKey: certificate.publicKey.derSPKI, notBefore: certificate.notBefore,
             notAfter: certificate.notAfter, status: .external, createdAt: time)
     }

@@ -59,7 +59,7 @@ struct DownstreamPreparation: CredentialPreparation {
         }
         publicKey = csr.publicKey
         subject = IssuanceSubject(
-            kind: "x509-authority", id: entry.spiffeID, argsHash: hexText(SHA256.hash(data: publicKey.derSPKI)),
+            kind: "x509-authority", id: entry.spiffeID, argsHash: HexText.encode(SHA256.hash(data: publicKey.derSPKI)),
             entryID: entry.id)
         self.authority = authority
     }

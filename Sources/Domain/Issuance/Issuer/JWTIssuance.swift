@@ -79,7 +79,7 @@ struct JWTPreparation: CredentialPreparation {
         content = JWTSVIDContent(
             id: id, audience: checkedAudience, issuedAt: UnixTime(seconds: terms.time.seconds),
             expiresAt: try terms.end(ttl: ttl, defaultTTL: terms.defaults.jwtTTL, authorityEnd: authority.notAfter),
-            issuer: terms.defaults.jwtIssuer, jwtID: includesJWTID ? hexText(terms.randomBytes(16)) : nil)
+            issuer: terms.defaults.jwtIssuer, jwtID: includesJWTID ? HexText.encode(terms.randomBytes(16)) : nil)
         subject = IssuanceSubject(kind: "jwt-svid", id: id, argsHash: checkedAudience.hash, entryID: entryID)
         self.authority = authority
     }
@@ -122,6 +122,6 @@ extension Audience {
             withUnsafeBytes(of: UInt32(truncatingIfNeeded: bytes.count).bigEndian) { hash.update(bufferPointer: $0) }
             hash.update(data: bytes)
         }
-        return hexText(hash.finalize())
+        return HexText.encode(hash.finalize())
     }
 }

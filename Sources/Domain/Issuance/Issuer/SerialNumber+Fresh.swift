@@ -6,7 +6,6 @@ extension SerialNumber {
         var bytes = randomBytes(16)
         guard bytes.count == 16, let first = bytes.first else { throw .malformed }
         bytes[0] = first & 0x7f | 0x40
-        // By its digits: the initializer for sequences is generic, and slow from outside its module.
-        return try SerialNumber(hex: hexText(bytes))
+        return try SerialNumber(bytes)
     }
 }

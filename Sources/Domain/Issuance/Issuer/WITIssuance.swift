@@ -70,14 +70,14 @@ struct WITPreparation: CredentialPreparation {
         } catch {
             throw .publicKey
         }
-        guard WITSVID.allowedAlgorithms.contains(confirmationKey.algorithm) else { throw .publicKey }
+        guard WITSVID.allows(confirmationKey.algorithm) else { throw .publicKey }
         guard let authority = terms.wit else { throw .noAuthority }
         content = WITSVIDContent(
             id: id, confirmationKey: confirmationKey, issuedAt: UnixTime(seconds: terms.time.seconds),
             expiresAt: try terms.end(ttl: ttl, defaultTTL: terms.defaults.witTTL, authorityEnd: authority.notAfter),
-            tokenID: hexText(terms.randomBytes(16)))
+            tokenID: HexText.encode(terms.randomBytes(16)))
         subject = IssuanceSubject(
-            kind: "wit-svid", id: id, argsHash: hexText(SHA256.hash(data: confirmationKey.derSPKI)),
+            kind: "wit-svid", id: id, argsHash: HexText.encode(SHA256.hash(data: confirmationKey.derSPKI)),
             entryID: entryID)
         self.authority = authority
     }

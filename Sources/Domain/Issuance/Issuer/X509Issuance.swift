@@ -107,7 +107,7 @@ struct X509Preparation: CredentialPreparation {
             throw .certificate(error)
         }
         subject = IssuanceSubject(
-            kind: "x509-svid", id: id, argsHash: hexText(SHA256.hash(data: publicKey.derSPKI)), entryID: entryID)
+            kind: "x509-svid", id: id, argsHash: HexText.encode(SHA256.hash(data: publicKey.derSPKI)), entryID: entryID)
         self.authority = authority
         self.publicKey = publicKey
         self.serialNumber = serialNumber

@@ -1,3 +1,5 @@
+import SPIFFE
+
 /// The name of a key in a `KeyStore`: 1 to 64 bytes of `a-z 0-9 -`, not starting with a dash, so that it is safe as a
 /// file name.
 package struct KeyID: Hashable, Sendable, CustomStringConvertible {
@@ -27,7 +29,7 @@ package struct KeyID: Hashable, Sendable, CustomStringConvertible {
 
     /// A fresh name: what the key is for, a dash, and 16 random bytes in hex.
     static func fresh(for kind: AuthorityRecord.Kind, randomBytes: RandomBytes) -> KeyID {
-        KeyID(checked: "\(kind.rawValue)-\(hexText(randomBytes(16)))")
+        KeyID(checked: "\(kind.rawValue)-\(HexText.encode(randomBytes(16)))")
     }
 
     /// What the key was made for, read back from a fresh name; nil for a name of another shape.

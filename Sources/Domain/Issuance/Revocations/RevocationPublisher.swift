@@ -131,7 +131,7 @@ package final class RevocationPublisher: Sendable {
         if let held, held.authorityID == authorityID, time < held.renewAt { return held }
         guard let key = try? P256.Signing.PrivateKey.fresh(randomBytes: randomBytes) else { throw .badRandomness }
         let issued = try await issuer.issueRevocationSigner(
-            publicKey: SubjectPublicKey(key.publicKey), requestID: hexText(randomBytes(16)))
+            publicKey: SubjectPublicKey(key.publicKey), requestID: HexText.encode(randomBytes(16)))
         let thumbprint = JWSVerificationKey(p256: key.publicKey, keyID: nil).jwk.thumbprintBase64URL
         let signer = Signer(
             key: JWSSigningKey(p256: key, keyID: thumbprint), chain: issued.chain, authorityID: issued.authorityID,
@@ -151,7 +151,7 @@ package final class RevocationPublisher: Sendable {
                     type: .revocationSign, agent: .internal(),
                     resource: AuditEvent.ResourceField(kind: kind, id: register.trustDomain.name),
                     decision: AuditEvent.DecisionField(action: "sign", result: .none),
-                    correlation: AuditEvent.CorrelationField(requestID: hexText(randomBytes(16))),
+                    correlation: AuditEvent.CorrelationField(requestID: HexText.encode(randomBytes(16))),
                     effect: AuditEvent.EffectField(
                         observed: .occurred,
                         result: [

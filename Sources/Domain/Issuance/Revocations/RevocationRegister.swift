@@ -174,7 +174,7 @@ package final class RevocationRegister: Sendable {
             next.records.removeAll(where: isOver)
             guard next.records.count < count else { return }
             let act = RevocationAct(
-                .revocationPrune, "prune", nil, "ended", .internal(), hexText(randomBytes(16)))
+                .revocationPrune, "prune", nil, "ended", .internal(), HexText.encode(randomBytes(16)))
             try await change(to: next, act, facts: ["count": String(count - next.records.count)])
         }
     }

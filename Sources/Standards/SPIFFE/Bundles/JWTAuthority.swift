@@ -33,7 +33,7 @@ package struct JWTAuthority: Sendable {
         keyID: String, publicKey: JWSVerificationKey, expiresAt: UnixTime? = nil, isTainted: Bool = false
     ) throws(BundleError) {
         guard !keyID.isEmpty, keyID.utf8.count <= Self.maximumKeyIDLength else { throw .badKeyID }
-        guard JWTSVID.allowedAlgorithms.contains(publicKey.algorithm) else { throw .algorithmNotAllowed }
+        guard JWTSVID.allows(publicKey.algorithm) else { throw .algorithmNotAllowed }
         self.keyID = keyID
         self.publicKey = publicKey
         self.expiresAt = expiresAt

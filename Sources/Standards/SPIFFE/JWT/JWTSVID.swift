@@ -2,10 +2,13 @@ package import JOSE
 
 /// JWT-SVIDs: bearer tokens that say a SPIFFE ID to one audience (JWT-SVID §2 to §4).
 package enum JWTSVID {
-    /// The nine algorithms; EdDSA and `none` are not among them (JWT-SVID §2.1).
-    package static let allowedAlgorithms: Set<JWSAlgorithm> = [
-        .rs256, .rs384, .rs512, .es256, .es384, .es512, .ps256, .ps384, .ps512,
-    ]
+    /// Whether this is one of the nine algorithms; EdDSA and `none` are not among them (JWT-SVID §2.1).
+    package static func allows(_ algorithm: JWSAlgorithm) -> Bool {
+        switch algorithm {
+        case .rs256, .rs384, .rs512, .es256, .es384, .es512, .ps256, .ps384, .ps512: true
+        case .eddsa: false
+        }
+    }
 
     /// Longest token that is read, in bytes.
     package static let maximumLength = 16 * 1024
@@ -26,7 +29,7 @@ package enum JWTSVID {
         guard issuedAt.seconds < expiresAt.seconds, JWTClaims.allowedDates.contains(issuedAt.seconds),
             JWTClaims.allowedDates.contains(expiresAt.seconds)
         else { throw .badTimes }
-        guard allowedAlgorithms.contains(key.algorithm) else { throw .algorithmNotAllowed(key.algorithm) }
+        guard allows(key.algorithm) else { throw .algorithmNotAllowed(key.algorithm) }
         guard !key.keyID.isEmpty else { throw .missingKeyID }
         for (name, _) in extraClaims.members where reservedClaims.contains(where: { $0.hasSameBytes(as: name) }) {
             throw .reservedClaim(name)
@@ -97,7 +100,7 @@ package struct UnverifiedJWTSVID: Sendable {
         where !["alg", "kid", "typ"].contains(where: { $0.hasSameBytes(as: name) }) {
             throw .headerMember(name)
         }
-        guard JWTSVID.allowedAlgorithms.contains(header.algorithm) else {
+        guard JWTSVID.allows(header.algorithm) else {
             throw .algorithmNotAllowed(header.algorithm)
         }
         if let type = header.type {

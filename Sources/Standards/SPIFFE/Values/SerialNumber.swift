@@ -16,12 +16,15 @@ package struct SerialNumber: Hashable, Comparable, Sendable, CustomStringConvert
     }
 
     /// Takes a big-endian number; leading zero bytes are dropped, zero is refused, and so is what would not fit.
-    package init(_ bytes: some Sequence<UInt8>) throws(SerialNumberError) {
-        let significant = Array(bytes.drop { $0 == 0 })
+    package init(_ bytes: [UInt8]) throws(SerialNumberError) {
+        let significant = bytes.first == 0 ? Array(bytes.drop { $0 == 0 }) : bytes
         guard let first = significant.first else { throw .notPositive }
         guard significant.count + (first >= 0x80 ? 1 : 0) <= Self.maximumLength else { throw .tooLong }
         self.bytes = significant
     }
+
+    /// Takes a big-endian number out of a larger buffer.
+    package init(_ bytes: ArraySlice<UInt8>) throws(SerialNumberError) { try self.init(Array(bytes)) }
 
     /// Reads hexadecimal digits of either case, an even number of them, without prefix or separators.
     package init(hex text: String) throws(SerialNumberError) {
@@ -63,7 +66,7 @@ package struct SerialNumber: Hashable, Comparable, Sendable, CustomStringConvert
     }
 
     /// Lower-case hexadecimal, two digits a byte.
-    package var hex: String { Self.hexString(bytes) }
+    package var hex: String { HexText.encode(bytes) }
 
     /// The number in decimal.
     package var decimal: String {
@@ -105,11 +108,6 @@ package struct SerialNumber: Hashable, Comparable, Sendable, CustomStringConvert
         case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
         default: nil
         }
-    }
-
-    private static func hexString(_ bytes: [UInt8]) -> String {
-        let alphabet = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [alphabet[Int($0 >> 4)], alphabet[Int($0 & 15)]] }, as: UTF8.self)
     }
 }
 

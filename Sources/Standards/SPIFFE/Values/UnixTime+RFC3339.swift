@@ -1,11 +1,17 @@
 extension UnixTime {
     /// RFC 3339 in UTC with milliseconds, `2026-11-23T19:14:00.123Z`; years are clamped to 0000 to 9999.
     package var rfc3339: String {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(24)
+        appendRFC3339(to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Appends the ASCII bytes of `rfc3339`.
+    package func appendRFC3339(to bytes: inout [UInt8]) {
         let wholeSeconds = seconds
         let civil = CivilTime(epochSeconds: wholeSeconds)
         let fraction = CivilTime.writableSeconds.contains(wholeSeconds) ? milliseconds - wholeSeconds * 1000 : 0
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(24)
         DigitReader.append(civil.year, digits: 4, to: &bytes)
         bytes.append(UInt8(ascii: "-"))
         DigitReader.append(civil.month, digits: 2, to: &bytes)
@@ -20,7 +26,6 @@ extension UnixTime {
         bytes.append(UInt8(ascii: "."))
         DigitReader.append(fraction, digits: 3, to: &bytes)
         bytes.append(UInt8(ascii: "Z"))
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// Reads RFC 3339: upper case `T` and `Z` (or an offset), up to nine digits of fraction (cut to milliseconds),

@@ -4,8 +4,8 @@ package import WIMSE
 /// WIT-SVIDs: workload identity tokens with a SPIFFE ID (WIT-SVID §2 to §5). Never a bearer credential: a receiver asks
 /// for a proof with the key that the token names.
 package enum WITSVID {
-    /// The nine algorithms, of the issuer's key and of the holder's (WIT-SVID §2).
-    package static let allowedAlgorithms: Set<JWSAlgorithm> = JWTSVID.allowedAlgorithms
+    /// Whether this is one of the nine algorithms, of the issuer's key and of the holder's (WIT-SVID §2).
+    package static func allows(_ algorithm: JWSAlgorithm) -> Bool { JWTSVID.allows(algorithm) }
 
     /// Longest token that is read, in bytes.
     package static let maximumLength = WorkloadIdentityToken.maximumLength
@@ -20,8 +20,8 @@ package enum WITSVID {
         tokenID: String? = nil
     ) throws(WITSVIDError) -> String {
         guard !id.path.isEmpty else { throw .badSubject(nil) }
-        guard allowedAlgorithms.contains(key.algorithm) else { throw .algorithmNotAllowed(key.algorithm) }
-        guard allowedAlgorithms.contains(confirmationKey.algorithm) else {
+        guard allows(key.algorithm) else { throw .algorithmNotAllowed(key.algorithm) }
+        guard allows(confirmationKey.algorithm) else {
             throw .algorithmNotAllowed(confirmationKey.algorithm)
         }
         guard !key.keyID.isEmpty else { throw .missingKeyID }
@@ -79,7 +79,7 @@ package struct UnverifiedWITSVID: Sendable {
             throw .headerMember(name)
         }
         for algorithm in [wit.header.algorithm, wit.confirmationKey.algorithm] {
-            guard WITSVID.allowedAlgorithms.contains(algorithm) else { throw .algorithmNotAllowed(algorithm) }
+            guard WITSVID.allows(algorithm) else { throw .algorithmNotAllowed(algorithm) }
         }
         guard let keyID = wit.header.keyID, !keyID.isEmpty else { throw .missingKeyID }
         guard wit.claims.json["aud"] == nil else { throw .hasAudience }

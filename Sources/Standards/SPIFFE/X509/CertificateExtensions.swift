@@ -51,7 +51,8 @@ package struct CertificateExtensions: Sendable {
     /// Reads `Extensions`; every extension may occur once.
     init(_ container: DERReader) throws(CertificateExtensionError) {
         var container = container
-        var seen: Set<ObjectIdentifierBytes> = []
+        // A list: for so few, looking through it is cheaper than hashing.
+        var seen: [ObjectIdentifierBytes] = []
         do throws(DERError) {
             guard !container.isAtEnd else { throw .badValue }
         } catch {
@@ -64,8 +65,9 @@ package struct CertificateExtensions: Sendable {
             } catch {
                 throw .malformed(error)
             }
-            guard seen.insert(one.oid).inserted else { throw .duplicate(one.oid) }
-            guard seen.count <= Self.maximumCount else { throw .tooMany }
+            guard !seen.contains(one.oid) else { throw .duplicate(one.oid) }
+            guard seen.count < Self.maximumCount else { throw .tooMany }
+            seen.append(one.oid)
             do throws(DERError) {
                 try apply(one.oid, isCritical: one.isCritical, value: one.value)
             } catch {

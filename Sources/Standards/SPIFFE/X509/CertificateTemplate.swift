@@ -109,7 +109,7 @@ package struct CertificateTemplate: Sendable {
 extension CertificateTemplate {
     /// Wraps signed bytes, algorithm and signature, the outer shape of certificates and requests alike.
     static func sign(_ body: [UInt8], with key: P256.Signing.PrivateKey) throws -> [UInt8] {
-        let signature = try key.signature(for: body).derRepresentation
+        let signature = try key.signature(for: SHA256.hash(bytes: body)).derRepresentation
         var writer = DERWriter(capacity: body.count + 112)
         writer.element(DERTag.sequence) { outer in
             outer.raw(body)

@@ -7,9 +7,9 @@ extension SubjectPublicKey {
         _ signature: [UInt8], for message: [UInt8], algorithm: X509SignatureAlgorithm
     ) -> Bool {
         switch algorithm {
-        case .ecdsaWithSHA256: isValidECDSA(signature, digest: SHA256.hash(data: message))
-        case .ecdsaWithSHA384: isValidECDSA(signature, digest: SHA384.hash(data: message))
-        case .ecdsaWithSHA512: isValidECDSA(signature, digest: SHA512.hash(data: message))
+        case .ecdsaWithSHA256: isValidECDSA(signature, digest: SHA256.hash(bytes: message))
+        case .ecdsaWithSHA384: isValidECDSA(signature, digest: SHA384.hash(bytes: message))
+        case .ecdsaWithSHA512: isValidECDSA(signature, digest: SHA512.hash(bytes: message))
         case .ed25519: isValidEd25519(signature, message: message)
         // For RSA, and only there, a certificate's signature has the same form as a token's.
         case .rsaPKCS1WithSHA256: isValidRSA(signature, message: message, algorithm: .rs256)
@@ -22,21 +22,15 @@ extension SubjectPublicKey {
     }
 
     private func isValidECDSA(_ signature: [UInt8], digest: some Digest) -> Bool {
-        switch kind {
-        case .p256:
-            guard let key = try? P256.Signing.PublicKey(x963Representation: keyBytes),
-                let signature = try? P256.Signing.ECDSASignature(derRepresentation: signature)
-            else { return false }
+        switch material {
+        case .p256(let key):
+            guard let signature = try? P256.Signing.ECDSASignature(derRepresentation: signature) else { return false }
             return key.isValidSignature(signature, for: digest)
-        case .p384:
-            guard let key = try? P384.Signing.PublicKey(x963Representation: keyBytes),
-                let signature = try? P384.Signing.ECDSASignature(derRepresentation: signature)
-            else { return false }
+        case .p384(let key):
+            guard let signature = try? P384.Signing.ECDSASignature(derRepresentation: signature) else { return false }
             return key.isValidSignature(signature, for: digest)
-        case .p521:
-            guard let key = try? P521.Signing.PublicKey(x963Representation: keyBytes),
-                let signature = try? P521.Signing.ECDSASignature(derRepresentation: signature)
-            else { return false }
+        case .p521(let key):
+            guard let signature = try? P521.Signing.ECDSASignature(derRepresentation: signature) else { return false }
             return key.isValidSignature(signature, for: digest)
         case .ed25519, .rsa:
             return false
@@ -44,9 +38,7 @@ extension SubjectPublicKey {
     }
 
     private func isValidEd25519(_ signature: [UInt8], message: [UInt8]) -> Bool {
-        guard kind == .ed25519, let key = try? Curve25519.Signing.PublicKey(rawRepresentation: keyBytes) else {
-            return false
-        }
+        guard case .ed25519(let key) = material else { return false }
         return key.isValidSignature(signature, for: message)
     }
 

@@ -16,21 +16,31 @@ package struct SubjectPublicKey: Hashable, Sendable, CustomStringConvertible {
     package let kind: Kind
     /// The content of the BIT STRING: the point, the RSAPublicKey or the Ed25519 key.
     package let keyBytes: [UInt8]
+    /// The key ready for use: taking a point apart and checking it costs a tenth of a verification.
+    let material: Material
+
+    /// A checked key; RSA keys, which are rare, are made ready when they are used.
+    enum Material: Sendable {
+        case p256(P256.Signing.PublicKey)
+        case p384(P384.Signing.PublicKey)
+        case p521(P521.Signing.PublicKey)
+        case ed25519(Curve25519.Signing.PublicKey)
+        case rsa
+    }
 
     /// Reads a SubjectPublicKeyInfo; no bytes may follow it. `rsaBits` are the sizes of an RSA modulus to accept.
     package init(derSPKI: [UInt8], rsaBits: ClosedRange<Int> = Self.rsaBits) throws(PublicKeyError) {
-        let parsed: SubjectPublicKey?
+        let parts: (kind: Kind, keyBytes: [UInt8])?
         do throws(DERError) {
-            var reader = DERReader(derSPKI)
-            let element = try reader.element(DERTag.sequence)
-            try reader.finish()
-            parsed = try SubjectPublicKey(element)
+            parts = try Self.takeApart(derSPKI)
         } catch {
             throw .malformed(error)
         }
-        guard let parsed else { throw .unsupported }
-        try parsed.check(rsaBits)
-        self = parsed
+        guard let parts else { throw .unsupported }
+        material = try Self.material(parts.kind, parts.keyBytes, rsaBits)
+        kind = parts.kind
+        keyBytes = parts.keyBytes
+        self.derSPKI = derSPKI
     }
 
     /// The form of a P-256 key.
@@ -42,11 +52,12 @@ package struct SubjectPublicKey: Hashable, Sendable, CustomStringConvertible {
         derSPKI = writer.bytes
         kind = .p256
         keyBytes = point
+        material = .p256(key)
     }
 
     /// The key as Crypto's type, if it is a P-256 key.
     package var p256: P256.Signing.PublicKey? {
-        kind == .p256 ? try? P256.Signing.PublicKey(x963Representation: keyBytes) : nil
+        if case .p256(let key) = material { key } else { nil }
     }
 
     /// SHA-1 over the BIT STRING's content (RFC 5280 §4.2.1.2, method 1): a name for the key, not a proof of anything.
@@ -69,17 +80,17 @@ package struct SubjectPublicKey: Hashable, Sendable, CustomStringConvertible {
         0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
     ]
 
-    /// Structure only, `check` has to follow; `nil` for a kind that is not offered.
-    private init?(_ element: DERElement) throws(DERError) {
-        var reader = try element.reader()
+    /// Structure only; `nil` for a kind that is not offered.
+    private static func takeApart(_ derSPKI: [UInt8]) throws(DERError) -> (kind: Kind, keyBytes: [UInt8])? {
+        var outer = DERReader(derSPKI)
+        var reader = try outer.open(DERTag.sequence)
+        try outer.finish()
         var algorithm = try reader.open(DERTag.sequence)
         let keyBytes = Array(try reader.wholeBitString())
         try reader.finish()
-        guard let kind = try Self.kind(&algorithm, keyBytes: keyBytes) else { return nil }
+        guard let kind = try kind(&algorithm, keyBytes: keyBytes) else { return nil }
         try algorithm.finish()
-        self.kind = kind
-        self.keyBytes = keyBytes
-        derSPKI = Array(element.encoded)
+        return (kind, keyBytes)
     }
 
     private static func kind(_ algorithm: inout DERReader, keyBytes: [UInt8]) throws(DERError) -> Kind? {
@@ -101,25 +112,30 @@ package struct SubjectPublicKey: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether the key's numbers make a key: on the curve, within the sizes.
-    private func check(_ rsaBits: ClosedRange<Int>) throws(PublicKeyError) {
-        switch kind {
-        case .p256:
-            guard keyBytes.count == 65, (try? P256.Signing.PublicKey(x963Representation: keyBytes)) != nil else {
-                throw .invalidKey
+    /// The key, if its numbers make one: on the curve, within the sizes.
+    private static func material(
+        _ kind: Kind, _ keyBytes: [UInt8], _ rsaBits: ClosedRange<Int>
+    ) throws(PublicKeyError) -> Material {
+        do {
+            switch kind {
+            case .p256 where keyBytes.count == 65:
+                return .p256(try P256.Signing.PublicKey(x963Representation: keyBytes))
+            case .p384 where keyBytes.count == 97:
+                return .p384(try P384.Signing.PublicKey(x963Representation: keyBytes))
+            case .p521 where keyBytes.count == 133:
+                return .p521(try P521.Signing.PublicKey(x963Representation: keyBytes))
+            case .ed25519 where keyBytes.count == 32:
+                return .ed25519(try Curve25519.Signing.PublicKey(rawRepresentation: keyBytes))
+            case .rsa(let bits):
+                guard rsaBits.contains(bits) else { throw PublicKeyError.rsaSize(bits) }
+                return .rsa
+            default:
+                throw PublicKeyError.invalidKey
             }
-        case .p384:
-            guard keyBytes.count == 97, (try? P384.Signing.PublicKey(x963Representation: keyBytes)) != nil else {
-                throw .invalidKey
-            }
-        case .p521:
-            guard keyBytes.count == 133, (try? P521.Signing.PublicKey(x963Representation: keyBytes)) != nil else {
-                throw .invalidKey
-            }
-        case .ed25519:
-            guard keyBytes.count == 32 else { throw .invalidKey }
-        case .rsa(let bits):
-            guard rsaBits.contains(bits) else { throw .rsaSize(bits) }
+        } catch let error as PublicKeyError {
+            throw error
+        } catch {
+            throw .invalidKey
         }
     }
 
