@@ -16,6 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from harness.domain import run_cli
 from harness.polling import eventually
 from wire.keys import uri_sans
 
@@ -274,3 +275,71 @@ def test_the_bundle_of_the_ready_file_is_the_authoritys(server):
         certificate = x509.load_der_x509_certificate(der)
         assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         assert certificate.public_bytes(serialization.Encoding.DER) == der
+
+
+class TestTheCertificate:
+    """RFC 9110 §4.3.4: the name or the address that was asked for is in the certificate."""
+
+    def certificate(self, domain, host: str) -> x509.Certificate:
+        """What a handshake shows that verifies chain and `host`, as Python's `ssl` does it by OpenSSL."""
+        port = int(domain.https.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            with tls_context(domain).wrap_socket(plain, server_hostname=host) as tls:
+                return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+    def test_it_is_good_for_every_name_of_loopback(self, server, host):
+        self.certificate(server, host)
+
+    def test_it_is_good_for_no_other_address(self, server):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            self.certificate(server, "127.0.0.2")
+
+    def test_openssl_verifies_the_address(self, server):
+        port = server.https.rpartition(":")[2]
+        roots = server.folder / "roots.pem"
+        roots.write_bytes(server.roots_pem)
+        shown = subprocess.run(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", str(roots), "-verify_ip", "127.0.0.1",
+             "-verify_return_error"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
+        )  # fmt: skip
+        assert "Verify return code: 0 (ok)" in shown.stdout
+
+    def test_names_and_addresses_of_the_configuration(self, start):
+        extra = ("-dnsName", "log.test", "-dnsName", "192.0.2.7", "-dnsName", "2001:db8::7")
+        domain = start("names.test", extra=extra, only_server=True)
+        for host in ("log.test", "192.0.2.7", "2001:db8::7", "127.0.0.1"):
+            names = self.certificate(domain, host).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        assert "log.test" in names.value.get_values_for_type(x509.DNSName)
+        assert "192.0.2.7" not in names.value.get_values_for_type(x509.DNSName)
+
+    @pytest.mark.parametrize("name", ["a b", "1.2.3.4.", "::g", "fe80::1%lo", ""])
+    def test_what_is_neither_is_refused_with_the_key(self, tmp_path, name):
+        result = run_cli(
+            "server", "run", "-dataDir", tmp_path / "data", "-trustDomain", "x.test", "-serverPort", "0",
+            "-httpsPort", "0", "-dnsName", name, check=False,
+        )  # fmt: skip
+        assert result.returncode == 1
+        assert "server.dns_names" in result.stderr
+
+
+class TestATakenPort:
+    @pytest.mark.parametrize("flag", ["-serverPort", "-httpsPort"])
+    def test_the_error_names_the_address(self, tmp_path, flag):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            ports = {"-serverPort": "0", "-httpsPort": "0"} | {flag: address.rpartition(":")[2]}
+            result = run_cli(
+                "server", "run", "-dataDir", tmp_path / "data", "-trustDomain", "taken.test", "-logLevel", "critical",
+                *[word for pair in ports.items() for word in pair], check=False,
+            )  # fmt: skip
+        assert result.returncode == 1
+        assert result.stderr == f"agentshield: cannot listen on {address}: address already in use\n"
+
+    def test_a_taken_socket_path_is_named(self, server, tmp_path):
+        result = run_cli(
+            "server", "run", "-dataDir", tmp_path / "data", "-trustDomain", "taken.test", "-logLevel", "critical",
+            "-serverPort", "0", "-httpsPort", "0", "-socketPath", server.admin_socket, check=False,
+        )  # fmt: skip
+        assert result.returncode == 1
+        assert result.stderr == f"agentshield: another process listens on `{server.admin_socket}`\n"

@@ -6,6 +6,48 @@ import Testing
 import X509
 
 @Suite struct `Certificate templates` {
+    @Test func `IP addresses are names of their own, here and in a second implementation`() throws {
+        let authority = try TestAuthority()
+        let key = P256.Signing.PrivateKey()
+        let addresses = ["127.0.0.1", "::1"].compactMap { IPAddress($0) }
+        let root = try ParsedCertificate(der: authority.der)
+        let template = try CertificateTemplate.x509SVID(
+            id: SPIFFEID("spiffe://example.org/agent"), dnsNames: ["localhost"], ipAddresses: addresses,
+            publicKey: SubjectPublicKey(key.publicKey), issuer: CertificateIssuer(root),
+            serialNumber: SerialNumber([9]), notBefore: now - 10, notAfter: now + 60)
+        let bytes = try template.sign(with: key)
+        #expect(try ParsedCertificate(der: bytes).extensions.ipSANs == addresses)
+        let names = try Certificate(derEncoded: bytes).extensions.subjectAlternativeNames.map(Array.init)
+        #expect(
+            names?.suffix(2) == [
+                .ipAddress(ASN1OctetString(contentBytes: [127, 0, 0, 1])),
+                .ipAddress(ASN1OctetString(contentBytes: [UInt8](repeating: 0, count: 15) + [1])),
+            ])
+    }
+
+    @Test(
+        arguments: [
+            ("127.0.0.1", [127, 0, 0, 1]), ("0.0.0.0", [0, 0, 0, 0]), ("255.255.255.255", [255, 255, 255, 255]),
+            ("::", [UInt8](repeating: 0, count: 16)), ("::1", [UInt8](repeating: 0, count: 15) + [1]),
+            ("2001:db8::7", [0x20, 1, 0x0d, 0xb8] + [UInt8](repeating: 0, count: 11) + [7]),
+            ("1::", [0, 1] + [UInt8](repeating: 0, count: 14)),
+            ("1:2:3:4:5:6:7:8", [0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8]),
+            ("::ffff:192.0.2.1", [UInt8](repeating: 0, count: 10) + [255, 255, 192, 0, 2, 1]),
+            ("1:2:3:4:5:6:1.2.3.4", [0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 1, 2, 3, 4]),
+        ] as [(String, [UInt8])])
+    func `an IP address is read`(_ text: String, _ octets: [UInt8]) {
+        #expect(IPAddress(text)?.octets == octets)
+    }
+
+    @Test(arguments: [
+        "", "localhost", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.", "+1.2.3.4", ":", ":::", "::1::",
+        "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8::", "::12345", "::g", "::+1", "fe80::1%lo", "[::1]",
+        "1.2.3.4::1", ":1", "1:", "::1.2.3", String(repeating: "1", count: 64),
+    ])
+    func `what is no IP address is not read`(_ text: String) {
+        #expect(IPAddress(text) == nil)
+    }
+
     @Test func `a leaf reads the same in a second implementation`() throws {
         let authority = try TestAuthority()
         let key = P256.Signing.PrivateKey()

@@ -97,7 +97,7 @@ package struct ControlPlane: Sendable {
             revocations: revocations, now: world.now, randomBytes: world.randomBytes)
         let webCertificates = try WebCertificateFiles(configuration.webCertificates)
         let identity = try await ServerIdentity.open(
-            issuer: issuer, names: ["localhost"] + configuration.serverNames,
+            issuer: issuer, names: configuration.certificateNames,
             webCertificates: webCertificates.certificates, now: world.now, randomBytes: world.randomBytes)
         let federation = try FederationKeeper(
             configuration, registry: registry, authorities: authorities, log: log, world: world, logger: logger)

@@ -21,7 +21,7 @@ final class ServerIdentity: Sendable {
     // Guards when the current certificate is half spent.
     private let renewAt: Mutex<UnixTime>
 
-    /// Issues the first one.
+    /// Issues the first one. A name that is an IP address becomes an iPAddress name of the certificate.
     static func open(
         issuer: Issuer, names: [String], webCertificates: WebCertificates, now: @escaping @Sendable () -> UnixTime,
         randomBytes: @escaping @Sendable (Int) -> [UInt8]
@@ -80,7 +80,8 @@ final class ServerIdentity: Sendable {
     ) async throws -> X509SVID {
         let key = try P256.Signing.PrivateKey.fresh(randomBytes: randomBytes)
         let issued = try await issuer.issueServerSVID(
-            publicKey: SubjectPublicKey(key.publicKey), dnsNames: names, requestID: Hex.encode(randomBytes(16)))
+            publicKey: SubjectPublicKey(key.publicKey), dnsNames: names.filter { IPAddress($0) == nil },
+            ipAddresses: names.compactMap { IPAddress($0) }, requestID: Hex.encode(randomBytes(16)))
         return try X509SVID(chain: issued.chain, privateKey: key)
     }
 

@@ -67,7 +67,7 @@ package final class PeerServer: Sendable {
             services: services, interceptors: interceptors)
     }
 
-    /// Serves. Throws when the place cannot be taken (`SocketError` for a Unix socket); returns after a shutdown.
+    /// Serves. Throws when the place cannot be taken (`SocketError` for a Unix socket, `PeerServerError.cannotListen` else); returns after a shutdown.
     package func run() async throws {
         guard signals.start() else { throw PeerServerError.alreadyRan }
         defer { signals.stop() }
@@ -78,7 +78,14 @@ package final class PeerServer: Sendable {
             defer { socket.unlinkIfOwn() }
             try await serve(.unixSocket(descriptor: socket.descriptor))
         case .tls(let host, let port, let context, let verify):
-            try await serve(.tls(host: host, port: port, context: context, verify: verify))
+            do {
+                try await serve(.tls(host: host, port: port, context: context, verify: verify))
+            } catch let error as RuntimeError {
+                // gRPC wraps what its transport throws.
+                throw error.cause.flatMap { PeerServerError(binding: host, port: port, $0) } ?? error
+            } catch {
+                throw PeerServerError(binding: host, port: port, error) ?? error
+            }
         }
     }
 

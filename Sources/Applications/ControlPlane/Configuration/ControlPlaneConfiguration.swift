@@ -39,7 +39,7 @@ package struct ControlPlaneConfiguration: Sendable {
     package var federationWebRoots: String?
     /// Refuses entries made without a parent.
     package var requireParent = false
-    /// DNS names and IP addresses in the control plane's own certificate, beside `localhost`.
+    /// DNS names and IP addresses in the control plane's own certificate, beside those of loopback and the bind address.
     package var serverNames: [String] = []
     /// Whether and by what node agents can attest with a certificate of their own (`x509pop`).
     package var x509pop: X509PoP?
@@ -65,4 +65,14 @@ package struct ControlPlaneConfiguration: Sendable {
 extension ControlPlaneConfiguration {
     /// The audit log's name in its checkpoints.
     package var logOrigin: String { "\(trustDomain.name)/agentshield/log" }
+
+    /// What the control plane's own certificate is good for, beside its SPIFFE ID.
+    var certificateNames: [String] {
+        var names = ["localhost", "127.0.0.1", "::1"]
+        // Nobody connects to the addresses that stand for all of them.
+        if IPAddress(bindAddress) != nil, bindAddress != "0.0.0.0", bindAddress != "::" { names.append(bindAddress) }
+        names += serverNames
+        var seen: Set<String> = []
+        return names.filter { seen.insert($0).inserted }
+    }
 }

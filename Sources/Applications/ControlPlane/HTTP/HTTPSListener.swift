@@ -4,6 +4,7 @@ import Issuance
 import Logging
 import NIOCore
 import PeerHTTP
+import PeerRPC
 import PeerTLS
 import SPIFFE
 import ServiceLifecycle
@@ -12,6 +13,8 @@ import ServiceLifecycle
 /// asks for; a client certificate is asked for and not required.
 struct HTTPSListener: Sendable {
     private let group: ServiceGroup
+    private let address: String
+    private let port: Int
 
     /// - Parameter listening: called with the port once it is bound.
     init(
@@ -36,11 +39,17 @@ struct HTTPSListener: Sendable {
             },
             logger: quiet)
         group = ServiceGroup(services: [application], logger: quiet)
+        self.address = address
+        self.port = port
     }
 
     /// Serves until ``beginGracefulShutdown()``, or until the task is cancelled.
     func run() async throws {
-        try await group.run()
+        do {
+            try await group.run()
+        } catch {
+            throw PeerServerError(binding: address, port: port, error) ?? error
+        }
     }
 
     /// Stops accepting and lets requests end.

@@ -47,14 +47,14 @@ package struct Issuer: Sendable {
         }
     }
 
-    /// The control plane's own X.509-SVID, `/spire/server`; the DNS names are for clients that look at names.
+    /// The control plane's own X.509-SVID, `/spire/server`; names and addresses are for clients that look at them.
     package func issueServerSVID(
-        publicKey: SubjectPublicKey, dnsNames: [String] = [], requestID: String
+        publicKey: SubjectPublicKey, dnsNames: [String] = [], ipAddresses: [IPAddress] = [], requestID: String
     ) async throws(IssuanceError) -> IssuedX509SVID {
         let id = authorities.serverID
         let caller = IssuanceCaller(agent: .internal(id.string), requestID: requestID)
         return try await issue(.x509SVIDIssue, for: caller, asking: .x509(id)) { terms throws(IssuanceError) in
-            try X509Preparation.server(id, publicKey, dnsNames: dnsNames, terms)
+            try X509Preparation.server(id, publicKey, dnsNames: dnsNames, ipAddresses: ipAddresses, terms)
         }
     }
 
@@ -67,7 +67,7 @@ package struct Issuer: Sendable {
         else { throw .reservedID }
         let caller = IssuanceCaller(agent: .internal(authorities.serverID.string), requestID: requestID)
         return try await issue(.x509SVIDIssue, for: caller, asking: .x509(id)) { terms throws(IssuanceError) in
-            try X509Preparation.server(id, publicKey, dnsNames: [], terms)
+            try X509Preparation.server(id, publicKey, dnsNames: [], ipAddresses: [], terms)
         }
     }
 

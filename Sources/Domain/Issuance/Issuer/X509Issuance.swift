@@ -84,25 +84,27 @@ struct X509Preparation: CredentialPreparation {
 
     /// For this control plane itself.
     static func server(
-        _ id: SPIFFEID, _ publicKey: SubjectPublicKey, dnsNames: [String], _ terms: IssuanceTerms
+        _ id: SPIFFEID, _ publicKey: SubjectPublicKey, dnsNames: [String], ipAddresses: [IPAddress],
+        _ terms: IssuanceTerms
     ) throws(IssuanceError) -> X509Preparation {
         try terms.checkTrustDomain(id)
         return try X509Preparation(
-            id: id, dnsNames: dnsNames, publicKey: publicKey, ttl: 0, defaultTTL: terms.defaults.serverTTL,
-            entryID: nil, terms)
+            id: id, dnsNames: dnsNames, ipAddresses: ipAddresses, publicKey: publicKey, ttl: 0,
+            defaultTTL: terms.defaults.serverTTL, entryID: nil, terms)
     }
 
     private init(
-        id: SPIFFEID, dnsNames: [String], publicKey: SubjectPublicKey, ttl: Int64, defaultTTL: Int64,
-        entryID: String?, _ terms: IssuanceTerms
+        id: SPIFFEID, dnsNames: [String], ipAddresses: [IPAddress] = [], publicKey: SubjectPublicKey, ttl: Int64,
+        defaultTTL: Int64, entryID: String?, _ terms: IssuanceTerms
     ) throws(IssuanceError) {
         guard let authority = terms.x509 else { throw .noAuthority }
         let end = try terms.end(ttl: ttl, defaultTTL: defaultTTL, authorityEnd: authority.notAfter)
         let serialNumber = try terms.serialNumber()
         do {
             template = try .x509SVID(
-                id: id, dnsNames: dnsNames, publicKey: publicKey, issuer: authority.issuer,
-                serialNumber: serialNumber, notBefore: terms.time - IssuanceDefaults.backdating, notAfter: end)
+                id: id, dnsNames: dnsNames, ipAddresses: ipAddresses, publicKey: publicKey,
+                issuer: authority.issuer, serialNumber: serialNumber,
+                notBefore: terms.time - IssuanceDefaults.backdating, notAfter: end)
         } catch {
             throw .certificate(error)
         }

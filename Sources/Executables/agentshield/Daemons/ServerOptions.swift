@@ -41,7 +41,8 @@ struct ServerOptions: ParsableArguments {
     var federationWebRoots: String?
     @Flag(name: .flag("requireParent"), help: "Refuse entries made without a parent.")
     var requireParent = false
-    @Option(name: .flag("dnsName"), help: "A further name in the server's certificate; repeat for more.")
+    @Option(
+        name: .flag("dnsName"), help: "A further DNS name or IP address in the server's certificate; repeat for more.")
     var dnsNames: [String] = []
 
     @Option(
@@ -91,6 +92,9 @@ struct ServerOptions: ParsableArguments {
             .map(absolute)
         configuration.requireParent = try settings.flag("require_parent", flag: requireParent)
         configuration.serverNames = settings.list("dns_names", flag: dnsNames)
+        for name in configuration.serverNames where !DNSName.isValid(name) && IPAddress(name) == nil {
+            throw CommandFailure("\(settings.name("dns_names")): `\(name)` is neither a DNS name nor an IP address")
+        }
         configuration.x509pop = try x509pop(settings)
         return configuration
     }

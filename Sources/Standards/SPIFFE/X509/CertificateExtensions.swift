@@ -29,6 +29,8 @@ package struct CertificateExtensions: Sendable {
     package private(set) var uriSANs: [String] = []
     /// DNS names, in their order.
     package private(set) var dnsSANs: [String] = []
+    /// IP addresses, in their order.
+    package private(set) var ipSANs: [IPAddress] = []
     package private(set) var hasSubjectAlternativeName = false
     package private(set) var subjectAlternativeNameIsCritical = false
     package private(set) var basicConstraints: BasicConstraints?
@@ -137,6 +139,9 @@ package struct CertificateExtensions: Sendable {
             switch name.tag {
             case DERTag.context(6): uriSANs.append(try Self.ia5(name.content))
             case DERTag.context(2): dnsSANs.append(try Self.ia5(name.content))
+            case DERTag.context(7):
+                guard let address = IPAddress(octets: name.content) else { throw .badValue }
+                ipSANs.append(address)
             case 0x80...0xbf: continue
             default: throw .unexpectedTag
             }

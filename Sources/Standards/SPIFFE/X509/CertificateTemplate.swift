@@ -28,8 +28,8 @@ package struct CertificateTemplate: Sendable {
     /// A workload's certificate (X509-SVID §3 to §5): one SPIFFE ID with a path, `digitalSignature` alone, both TLS
     /// purposes. The first DNS name also becomes the common name when it is short enough for one.
     package static func x509SVID(
-        id: SPIFFEID, dnsNames: [String] = [], publicKey: SubjectPublicKey, issuer: CertificateIssuer,
-        serialNumber: SerialNumber, notBefore: UnixTime, notAfter: UnixTime
+        id: SPIFFEID, dnsNames: [String] = [], ipAddresses: [IPAddress] = [], publicKey: SubjectPublicKey,
+        issuer: CertificateIssuer, serialNumber: SerialNumber, notBefore: UnixTime, notAfter: UnixTime
     ) throws(CertificateTemplateError) -> CertificateTemplate {
         guard !id.path.isEmpty else { throw .rootPath }
         try check(notBefore, notAfter)
@@ -45,7 +45,7 @@ package struct CertificateTemplate: Sendable {
         var extensions = DERWriter(capacity: 320)
         extensions.raw(leafConstants)
         writeKeyIdentifiers(to: &extensions, subject: publicKey, issuer: issuer)
-        writeNames(to: &extensions, uri: id.string, dnsNames: dnsNames)
+        writeNames(to: &extensions, uri: id.string, dnsNames: dnsNames, ipAddresses: ipAddresses)
         return CertificateTemplate(
             serialNumber: serialNumber, issuerName: issuer.name, subjectName: subject.bytes, notBefore: notBefore,
             notAfter: notAfter, publicKey: publicKey, extensions: extensions.bytes)
@@ -120,11 +120,14 @@ extension CertificateTemplate {
     }
 
     /// Writes the SubjectAlternativeName extension; not critical, because the subject is not empty.
-    static func writeNames(to writer: inout DERWriter, uri: String?, dnsNames: [String]) {
+    static func writeNames(
+        to writer: inout DERWriter, uri: String?, dnsNames: [String], ipAddresses: [IPAddress] = []
+    ) {
         writeExtension(to: &writer, .subjectAlternativeName, isCritical: false) { value in
             value.element(DERTag.sequence) { names in
                 if let uri { names.primitive(DERTag.context(6), uri.utf8) }
                 for name in dnsNames { names.primitive(DERTag.context(2), name.utf8) }
+                for address in ipAddresses { names.primitive(DERTag.context(7), address.octets) }
             }
         }
     }
