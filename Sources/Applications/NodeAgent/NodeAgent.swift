@@ -125,6 +125,9 @@ package final class NodeAgent: Sendable {
                 try await Task.sleep(for: .seconds(60))
             }
             group.addTask { [self] in
+                try await ExpiryLoop(cache: shared.cache, now: now, sleep: sleep).run()
+            }
+            group.addTask { [self] in
                 while true {
                     try await sleep(Self.processCheck)
                     shared.cache.remindFollowers()

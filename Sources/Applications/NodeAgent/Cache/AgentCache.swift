@@ -17,6 +17,8 @@ final class AgentCache: Sendable {
     static let maximumFollowers = 20_000
 
     private let state: Mutex<State>
+    /// Fires when the next expiry may be another one.
+    let expiries = Signal()
 
     init(bundle: TrustBundle, x509Limit: Int, jwtLimit: Int) {
         state = Mutex(
@@ -59,9 +61,22 @@ final class AgentCache: Sendable {
 
     // MARK: changes that others follow
 
-    func replace(entries: [AuthorizedEntry]) -> EntryCache.Difference {
+    /// Makes those that have not ended the entries.
+    func replace(entries: [AuthorizedEntry], at time: UnixTime) -> EntryCache.Difference {
+        let difference = change { $0.replace(entries: entries.filter { !$0.isExpired(at: time) }) }
+        if !difference.touched.isEmpty { expiries.fire() }
+        return difference
+    }
+
+    /// Ends entries whose time is over, for those who follow them too; when the next one ends.
+    func endExpired(at time: UnixTime) -> UnixTime? {
+        _ = change { $0.removeExpired(at: time) }
+        return withEntries { $0.nextExpiry }
+    }
+
+    private func change(_ body: (inout EntryCache) -> EntryCache.Difference) -> EntryCache.Difference {
         state.withLock { state in
-            let difference = state.entries.replace(entries: entries)
+            let difference = body(&state.entries)
             state.tokens.remove(entries: difference.invalidated)
             state.wits.remove(entries: difference.invalidated)
             Self.tell(state, of: difference.touched)

@@ -82,6 +82,20 @@ struct EntryCache: Sendable {
         return difference
     }
 
+    /// Removes entries that have ended by the node's own clock.
+    mutating func removeExpired(at time: UnixTime) -> Difference {
+        var difference = Difference()
+        for entry in records.values.map(\.entry) where entry.isExpired(at: time) {
+            remove(entry.id)
+            difference.touched.append(entry)
+            difference.invalidated.insert(entry.id)
+        }
+        return difference
+    }
+
+    /// When the next entry ends.
+    var nextExpiry: UnixTime? { records.values.compactMap(\.entry.expiresAt).min() }
+
     /// Returns whether anything changed.
     mutating func replace(bundle: TrustBundle, federated: [TrustDomain: TrustBundle]) -> Bool {
         guard bundle != self.bundle || federated != federatedBundles else { return false }

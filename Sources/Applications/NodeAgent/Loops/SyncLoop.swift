@@ -53,7 +53,7 @@ struct SyncLoop: Sendable {
                 parts.logger.warning(
                     "entries left out because they cannot be served", metadata: ["count": "\(outcome.malformed)"])
             }
-            let difference = parts.cache.replace(entries: outcome.entries)
+            let difference = parts.cache.replace(entries: outcome.entries, at: parts.now())
             if !difference.touched.isEmpty { parts.signSignal.fire() }
             try await take(try await bundle, calls)
         } catch let error as RPCError {

@@ -19,10 +19,17 @@ struct AuthorizedEntry: Sendable, Hashable {
     var revision: Int64 = 0
     /// Seconds since 1970.
     var createdAt: Int64 = 0
+    /// When it ends, if it does.
+    var expiresAt: UnixTime?
 
     /// The order of identities in a response: the default one is the oldest.
     static func precedes(_ left: AuthorizedEntry, _ right: AuthorizedEntry) -> Bool {
         (left.createdAt, left.id) < (right.createdAt, right.id)
+    }
+
+    /// Whether it has ended. The server says so too, but only when it gets to it, and not while it is away.
+    func isExpired(at time: UnixTime) -> Bool {
+        expiresAt.map { $0 <= time } ?? false
     }
 
     /// Whether a process with these selectors may have the identity.
@@ -44,6 +51,7 @@ extension AuthorizedEntry {
             $0.storeSvid = true
             $0.hint = true
             $0.createdAt = true
+            $0.expiresAt = true
             $0.additionalAttributes = true
         }
     }
@@ -69,5 +77,6 @@ extension AuthorizedEntry {
         hasUniqueJWTs = message.additionalAttributes.jwtSvidIncludeJti
         revision = message.revisionNumber
         createdAt = message.createdAt
+        expiresAt = message.expiresAt == 0 ? nil : UnixTime(seconds: message.expiresAt)
     }
 }
