@@ -4,17 +4,19 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 
 import grpc
 import jwt
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 
 from harness import rules
 from wire import messages as m
 from wire.admin import Admin, entry
 from wire.keys import broken_csr, csr, new_key, selector, spiffe_id
+from wire.spire_agent import Identity
 
 OK, INVALID, NOT_FOUND, ALREADY_EXISTS = 0, 3, 5, 6
 Match = m.types.SelectorMatch
@@ -430,6 +432,87 @@ class TestMintAndBundle:
         assert admin.bundles.CountBundles(m.bundle.CountBundlesRequest(), timeout=20).count == 1
         request = m.bundle.GetFederatedBundleRequest(trust_domain="elsewhere.test")
         assert code_of(lambda: admin.bundles.GetFederatedBundle(request, timeout=20)) == grpc.StatusCode.NOT_FOUND
+
+
+def authority(name: str, *, is_ca: bool = True, seconds: int = 3600) -> bytes:
+    """A self-signed certificate of another server of the trust domain."""
+    key, now = new_key(), datetime.now(timezone.utc)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "another server")])
+    builder = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(seconds=seconds))
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{name}")]), False)
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def jwt_key(key_id: str, **fields):
+    spki = new_key().public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return m.types.JWTKey(public_key=spki, key_id=key_id, **fields)
+
+
+class TestAuthoritiesOfOthers:
+    """AppendBundle and PublishJWTAuthority: what other servers of the trust domain sign with."""
+
+    def append(self, admin, **fields):
+        return admin.bundles.AppendBundle(m.bundle.AppendBundleRequest(**fields), timeout=20)
+
+    def test_appended_authorities_are_in_the_bundle_and_count_once(self, start):
+        server = start("append.test", only_server=True)
+        before = server.admin.bundles.GetBundle(m.bundle.GetBundleRequest(), timeout=20)
+        roots = [a.asn1 for a in before.x509_authorities]
+        root = m.types.X509Certificate(asn1=authority("append.test"))
+        key = jwt_key("another-1", expires_at=int(time.time()) + 3600)
+        for _ in range(2):
+            after = self.append(server.admin, x509_authorities=[root], jwt_authorities=[key])
+            assert [a.asn1 for a in after.x509_authorities] == [*roots, root.asn1]
+            assert sorted(k.key_id for k in after.jwt_authorities) == sorted(
+                [*(k.key_id for k in before.jwt_authorities), "another-1"]
+            )
+            assert after.sequence_number > before.sequence_number
+        masked = self.append(server.admin, jwt_authorities=[key], output_mask={"sequence_number": True})
+        assert not masked.x509_authorities and masked.sequence_number == after.sequence_number
+        assert "bundle.append" in server.cli("log", "list", "-type", "bundle.append").stdout
+
+    def test_what_is_not_appended(self, server, admin):
+        cases = {
+            "nothing": {},
+            "no certificate": {"x509_authorities": [m.types.X509Certificate(asn1=b"x")]},
+            "a leaf": {"x509_authorities": [m.types.X509Certificate(asn1=authority(server.name, is_ca=False))]},
+            "of another trust domain": {"x509_authorities": [m.types.X509Certificate(asn1=authority("else.test"))]},
+            "ended": {"x509_authorities": [m.types.X509Certificate(asn1=authority(server.name, seconds=-60))]},
+            "a key without ID": {"jwt_authorities": [jwt_key("")]},
+            "no key": {"jwt_authorities": [m.types.JWTKey(key_id="a", public_key=b"x")]},
+            "a taint": {"jwt_authorities": [jwt_key("a", tainted=True)]},
+        }
+        before = admin.bundles.GetBundle(m.bundle.GetBundleRequest(), timeout=20)
+        for name, fields in cases.items():
+            assert code_of(lambda: self.append(admin, **fields)) == grpc.StatusCode.INVALID_ARGUMENT, name
+        assert admin.bundles.GetBundle(m.bundle.GetBundleRequest(), timeout=20) == before
+
+    def test_a_downstream_server_publishes_its_key_and_nobody_else_does(self, start):
+        server = start("publish.test", only_server=True)
+        with server.spire_agent() as node:
+            node.attest(server.admin.join_token().encode())
+            made = server.admin.create_one(
+                entry(f"{server.id}/nested", node.identity.id, ["unix:uid:1"], downstream=True)
+            )
+            node.sync()
+            request = m.bundle.PublishJWTAuthorityRequest(jwt_authority=jwt_key("nested-1"))
+            publish = lambda: node.bundle_api.PublishJWTAuthority(request, timeout=20)  # noqa: E731
+            assert code_of(publish) == grpc.StatusCode.PERMISSION_DENIED
+            signed = node.sign([made.id])[made.id]
+            node.adopt(Identity(signed.chain, signed.key, f"{server.id}/nested", 0))
+            assert "nested-1" in [k.key_id for k in publish().jwt_authorities]
+            assert "nested-1" in [k.key_id for k in node.get_bundle().jwt_authorities]
+            empty = m.bundle.PublishJWTAuthorityRequest()
+            assert code_of(lambda: node.bundle_api.PublishJWTAuthority(empty, timeout=20)) == (
+                grpc.StatusCode.INVALID_ARGUMENT
+            )
 
 
 class TestTheSocket:

@@ -159,19 +159,41 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
         return response
     }
 
-    // Our own bundle is what our own authorities make it. Foreign roots and keys in it would let somebody else speak for
-    // this trust domain; joining an upstream or a downstream authority comes with those features (docs/standards/spiffe.md).
-
+    /// Takes authorities that others sign with into our own bundle, such as those of another server of this trust domain.
     func appendBundle(
         request: Spire_Api_Server_Bundle_V1_AppendBundleRequest, context: ServerContext
     ) async throws -> Spire_Api_Types_Bundle {
-        throw RPCError(code: .unimplemented, message: "authorities cannot be appended from outside")
+        let caller = try context.caller
+        guard request.witAuthorities.isEmpty else {
+            throw RPCError(code: .unimplemented, message: "WIT authorities of other servers are not accepted")
+        }
+        guard !request.x509Authorities.isEmpty || !request.jwtAuthorities.isEmpty else {
+            throw RPCError(code: .invalidArgument, message: "no authorities to append")
+        }
+        // The wire form of a bundle, so that the same limits and checks count.
+        let wanted = try Self.bundle(
+            .with {
+                $0.trustDomain = trustDomain.name
+                $0.x509Authorities = request.x509Authorities
+                $0.jwtAuthorities = request.jwtAuthorities
+            }, "failed to convert an authority")
+        try await append(x509: wanted.x509Authorities, jwt: wanted.jwtAuthorities, caller)
+        return Spire_Api_Types_Bundle(authorities.bundle).masked(request.hasOutputMask ? request.outputMask : nil)
     }
 
+    /// Takes the key that a downstream server signs JWT-SVIDs with into our bundle; answers with all such keys.
     func publishJWTAuthority(
         request: Spire_Api_Server_Bundle_V1_PublishJWTAuthorityRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Bundle_V1_PublishJWTAuthorityResponse {
-        throw RPCError(code: .unimplemented, message: "JWT authorities of downstream servers are not accepted")
+        let caller = try context.caller
+        guard request.hasJwtAuthority else { throw RPCError(code: .invalidArgument, message: "missing JWT authority") }
+        let wanted = try Self.bundle(
+            .with {
+                $0.trustDomain = trustDomain.name
+                $0.jwtAuthorities = [request.jwtAuthority]
+            }, "invalid JWT authority")
+        try await append(x509: [], jwt: wanted.jwtAuthorities, caller)
+        return .with { $0.jwtAuthorities = Spire_Api_Types_Bundle(authorities.bundle).jwtAuthorities }
     }
 
     func publishWITAuthority(
@@ -182,15 +204,34 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
 
     // MARK: steps
 
+    private func append(
+        x509: [X509Authority], jwt: [JWTAuthority], _ caller: AuthorizedCaller
+    ) async throws(RPCError) {
+        // A taint comes from the server whose authority it is, not from a word of others.
+        guard x509.allSatisfy({ !$0.isTainted }), jwt.allSatisfy({ !$0.isTainted }) else {
+            throw RPCError(code: .invalidArgument, message: "a tainted authority cannot be appended")
+        }
+        do throws(AuthoritiesError) {
+            try await authorities.append(x509: x509, jwt: jwt, by: caller.audit, requestID: caller.requestID)
+        } catch {
+            throw RPCError(error)
+        }
+    }
+
+    private static func bundle(
+        _ message: Spire_Api_Types_Bundle, _ complaint: String
+    ) throws(RPCError) -> TrustBundle {
+        do {
+            return try TrustBundle(message)
+        } catch {
+            throw RPCError(code: .invalidArgument, message: "\(complaint): \(error)")
+        }
+    }
+
     private func write(
         _ wanted: Spire_Api_Types_Bundle, _ kind: BundleWrite, _ caller: AuthorizedCaller
     ) async throws(RPCError) -> Spire_Api_Types_Bundle {
-        let bundle: TrustBundle
-        do {
-            bundle = try TrustBundle(wanted)
-        } catch {
-            throw RPCError(code: .invalidArgument, message: "malformed bundle: \(error)")
-        }
+        let bundle = try Self.bundle(wanted, "malformed bundle")
         do throws(RegistryError) {
             _ = try await registry.writeFederatedBundle(
                 bundle.trustDomain, document: bundle.spiffeJSON(), kind, by: caller.audit, requestID: caller.requestID)
