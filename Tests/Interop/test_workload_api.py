@@ -538,3 +538,46 @@ class TestTwoProcesses:
             server.forget_entries()
             server.processes.remove(process)
             process.stop()
+
+
+class TestOneMachine:
+    def test_a_ban_of_its_own_node_leaves_the_control_plane_serving(self, start):
+        domain = start("ban.test")
+        domain.entry("/banned")
+        domain.wait_for_ids("/banned")
+        (node,) = domain.admin.agents.ListAgents(m.agent.ListAgentsRequest(), timeout=20).agents
+        domain.admin.ban(f"{domain.id}{node.id.path}")
+        (process,) = domain.processes
+        eventually(lambda: "is banned" in process.log(), "the process says it")
+        with domain.workload() as api:
+            assert code_of(api.x509_svids) == grpc.StatusCode.UNAVAILABLE
+        with domain.spire_agent() as other:
+            other.attest(domain.admin.join_token().encode())
+        folder = domain.folder
+        assert domain.stop() == [0]
+        again = start("ban.test", folder=folder)
+        again.wait_for_ids("/banned")
+
+
+class TestAnEntrysOwnEnd:
+    def test_the_stream_ends_when_the_entry_does(self, registry, raw):
+        """SPIRE's `expires_at`, by the node agent's own clock: not when the server happens to remove it."""
+        end = int(time.time()) + 4
+        registry.entry("/ending", expires_at=end)
+        registry.wait_for_ids("/ending")
+        stream = raw.x509_svids(timeout=30)
+        assert next(stream).svids
+        with pytest.raises(grpc.RpcError) as error:
+            for _ in stream:
+                pass
+        late = time.time() - end
+        assert error.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        assert -0.1 <= late < 1.5
+
+    def test_what_is_fetched_on_demand_ends_too(self, registry, raw):
+        end = int(time.time()) + 3
+        registry.entry("/ending/jwt", expires_at=end)
+        registry.wait_for_ids("/ending/jwt")
+        assert raw.jwt_svid(["a"]).svids
+        time.sleep(max(0, end + 1 - time.time()))
+        assert code_of(lambda: raw.jwt_svid(["a"])) == grpc.StatusCode.PERMISSION_DENIED

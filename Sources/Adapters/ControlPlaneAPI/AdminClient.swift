@@ -46,6 +46,8 @@ package struct AdminClient: Sendable {
     package var localAuthorities: Spire_Api_Server_Localauthority_V1_LocalAuthority.Client<Transport> {
         .init(wrapping: client)
     }
+    /// Revocations.
+    package var revocations: Agentshield_Admin_V1_Revocation.Client<Transport> { .init(wrapping: client) }
     /// The audit log.
     package var log: Agentshield_Admin_V1_Log.Client<Transport> { .init(wrapping: client) }
     /// The server itself.

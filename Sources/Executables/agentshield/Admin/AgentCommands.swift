@@ -70,7 +70,7 @@ extension Agent {
             request.id = try parseID(spiffeID, flag: "-spiffeID").message
             let prepared = request
             let agent = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Agent_V1_Agent.Client(wrapping: client)
+                try await client.agents
                     .getAgent(prepared, options: .failingFast)
             }
             format.write(json: agent.json) { agent.pretty }
@@ -91,7 +91,7 @@ extension Agent {
             request.id = try parseID(spiffeID, flag: "-spiffeID").message
             let prepared = request
             _ = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Agent_V1_Agent.Client(wrapping: client)
+                try await client.agents
                     .banAgent(prepared, options: .failingFast)
             }
             format.write(json: [:]) { "Agent banned successfully" }
@@ -128,7 +128,7 @@ extension Agent {
                 if listing.hasByCanReattest { request.filter.byCanReattest = listing.byCanReattest }
                 request.filter.byExpiresBefore = listing.byExpiresBefore
                 if listing.hasBySelectorMatch { request.filter.bySelectorMatch = listing.bySelectorMatch }
-                return try await Spire_Api_Server_Agent_V1_Agent.Client(wrapping: client)
+                return try await client.agents
                     .countAgents(request, options: .failingFast).count
             }
             format.write(json: ["count": .number(JSONNumber(Int64(count)))]) {
@@ -177,7 +177,7 @@ private func listAgents(
     _ filter: Spire_Api_Server_Agent_V1_ListAgentsRequest.Filter, _ admin: AdminOptions
 ) async throws -> [Spire_Api_Types_Agent] {
     try await admin.withControlPlane { client in
-        let agents = Spire_Api_Server_Agent_V1_Agent.Client(wrapping: client)
+        let agents = client.agents
         var all: [Spire_Api_Types_Agent] = []
         var request = Spire_Api_Server_Agent_V1_ListAgentsRequest()
         request.filter = filter
@@ -195,7 +195,7 @@ private func evict(_ id: Spire_Api_Types_SPIFFEID, _ admin: AdminOptions) async 
     _ = try await admin.withControlPlane { client in
         var request = Spire_Api_Server_Agent_V1_DeleteAgentRequest()
         request.id = id
-        return try await Spire_Api_Server_Agent_V1_Agent.Client(wrapping: client)
+        return try await client.agents
             .deleteAgent(request, options: .failingFast)
     }
 }

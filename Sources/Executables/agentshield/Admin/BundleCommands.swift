@@ -21,7 +21,7 @@ extension Bundle {
 
         func run() async throws {
             let message = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Bundle_V1_Bundle.Client(wrapping: client)
+                try await client.bundles
                     .getBundle(Spire_Api_Server_Bundle_V1_GetBundleRequest(), options: .failingFast)
             }
             let bundle = try message.checked()

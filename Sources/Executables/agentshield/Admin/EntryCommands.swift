@@ -27,7 +27,7 @@ extension Entry {
                     var request = Spire_Api_Server_Entry_V1_BatchCreateEntryRequest()
                     request.entries = batch
                     request.allowAnyLauncher = fields.allowAnyLauncher
-                    whole.results += try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                    whole.results += try await client.entries
                         .batchCreateEntry(request, options: .failingFast).results
                 }
                 return whole
@@ -70,7 +70,7 @@ extension Entry {
                     var request = Spire_Api_Server_Entry_V1_BatchUpdateEntryRequest()
                     request.entries = batch
                     request.allowAnyLauncher = fields.allowAnyLauncher
-                    whole.results += try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                    whole.results += try await client.entries
                         .batchUpdateEntry(request, options: .failingFast).results
                 }
                 return whole
@@ -100,7 +100,7 @@ extension Entry {
             request.ids = entryIDs
             let prepared = request
             let response = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                try await client.entries
                     .batchDeleteEntry(prepared, options: .failingFast)
             }
             format.write(

@@ -88,14 +88,14 @@ extension Entry {
                     try await admin.withControlPlane { client in
                         var request = Spire_Api_Server_Entry_V1_GetEntryRequest()
                         request.id = entryID
-                        return try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                        return try await client.entries
                             .getEntry(request, options: .failingFast)
                     }
                 ]
             }
             let filter = try filter.filter()
             return try await admin.withControlPlane { client in
-                let entries = Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                let entries = client.entries
                 var all: [Spire_Api_Types_Entry] = []
                 var request = Spire_Api_Server_Entry_V1_ListEntriesRequest()
                 request.filter = filter
@@ -127,7 +127,7 @@ extension Entry {
                 if listing.hasByFederatesWith { request.filter.byFederatesWith = listing.byFederatesWith }
                 if listing.hasByHint { request.filter.byHint = listing.byHint }
                 if listing.hasByDownstream { request.filter.byDownstream = listing.byDownstream }
-                return try await Spire_Api_Server_Entry_V1_Entry.Client(wrapping: client)
+                return try await client.entries
                     .countEntries(request, options: .failingFast).count
             }
             format.write(json: ["count": .number(JSONNumber(Int64(count)))]) {

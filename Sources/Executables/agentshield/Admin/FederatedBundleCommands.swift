@@ -19,7 +19,7 @@ extension Bundle {
             if let id {
                 let domain = try parseTrustDomain(id, "-id")
                 let message = try await admin.withControlPlane { client in
-                    try await Spire_Api_Server_Bundle_V1_Bundle.Client(wrapping: client)
+                    try await client.bundles
                         .getFederatedBundle(.with { $0.trustDomain = domain.name }, options: .failingFast)
                 }
                 let bundle = try message.checked()
@@ -38,7 +38,7 @@ extension Bundle {
 
         private func fetch() async throws -> [Spire_Api_Types_Bundle] {
             try await admin.withControlPlane { client in
-                let bundles = Spire_Api_Server_Bundle_V1_Bundle.Client(wrapping: client)
+                let bundles = client.bundles
                 var all: [Spire_Api_Types_Bundle] = []
                 var request = Spire_Api_Server_Bundle_V1_ListFederatedBundlesRequest()
                 repeat {
@@ -75,7 +75,7 @@ extension Bundle {
             request.bundle = [Spire_Api_Types_Bundle(bundle)]
             let prepared = request
             let response = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Bundle_V1_Bundle.Client(wrapping: client)
+                try await client.bundles
                     .batchSetFederatedBundle(prepared, options: .failingFast)
             }
             if let failure = response.results.first(where: { $0.status.code != 0 }) {
@@ -118,7 +118,7 @@ extension Bundle {
                 }
             let prepared = request
             let response = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Bundle_V1_Bundle.Client(wrapping: client)
+                try await client.bundles
                     .batchDeleteFederatedBundle(prepared, options: .failingFast)
             }
             if let failure = response.results.first(where: { $0.status.code != 0 }) {
@@ -141,7 +141,7 @@ extension Bundle {
 
         func run() async throws {
             let count = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Bundle_V1_Bundle.Client(wrapping: client)
+                try await client.bundles
                     .countBundles(Spire_Api_Server_Bundle_V1_CountBundlesRequest(), options: .failingFast).count
             }
             format.write(json: ["count": .number(JSONNumber(Int64(count)))]) {

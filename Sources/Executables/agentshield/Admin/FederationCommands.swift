@@ -8,8 +8,6 @@ struct Federation: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Federation relationships: whose bundles are fetched, and from where.",
         subcommands: [Create.self, List.self, Show.self, Update.self, Delete.self, Refresh.self])
-
-    typealias Service = Spire_Api_Server_Trustdomain_V1_TrustDomain.Client
 }
 
 extension Federation {
@@ -25,7 +23,7 @@ extension Federation {
             request.federationRelationships = try fields.relationships()
             let prepared = request
             let response = try await admin.withControlPlane { client in
-                try await Service(wrapping: client)
+                try await client.trustDomains
                     .batchCreateFederationRelationship(prepared, options: .failingFast)
             }
             try report(response.results.map { ($0.status, $0.federationRelationship) }, "made", format)
@@ -44,7 +42,7 @@ extension Federation {
             request.federationRelationships = try fields.relationships()
             let prepared = request
             let response = try await admin.withControlPlane { client in
-                try await Service(wrapping: client)
+                try await client.trustDomains
                     .batchUpdateFederationRelationship(prepared, options: .failingFast)
             }
             try report(response.results.map { ($0.status, $0.federationRelationship) }, "updated", format)
@@ -60,7 +58,7 @@ extension Federation {
 
         func run() async throws {
             let all = try await admin.withControlPlane { client in
-                let service = Service(wrapping: client)
+                let service = client.trustDomains
                 var all: [Spire_Api_Types_FederationRelationship] = []
                 var request = Spire_Api_Server_Trustdomain_V1_ListFederationRelationshipsRequest()
                 repeat {
@@ -88,7 +86,7 @@ extension Federation {
         func run() async throws {
             let domain = try parseDomainFlag(trustDomain, "-trustDomain")
             let relationship = try await admin.withControlPlane { client in
-                try await Service(wrapping: client)
+                try await client.trustDomains
                     .getFederationRelationship(.with { $0.trustDomain = domain.name }, options: .failingFast)
             }
             format.write(json: relationship.json) {
@@ -109,7 +107,7 @@ extension Federation {
         func run() async throws {
             let domain = try parseDomainFlag(id, "-id")
             let response = try await admin.withControlPlane { client in
-                try await Service(wrapping: client)
+                try await client.trustDomains
                     .batchDeleteFederationRelationship(.with { $0.trustDomains = [domain.name] }, options: .failingFast)
             }
             if let failure = response.results.first(where: { $0.status.code != 0 }) {
@@ -137,7 +135,7 @@ extension Federation {
         func run() async throws {
             let domain = try parseDomainFlag(id, "-id")
             _ = try await admin.withControlPlane { client in
-                try await Service(wrapping: client)
+                try await client.trustDomains
                     .refreshBundle(.with { $0.trustDomain = domain.name }, options: .failingFast)
             }
             format.write(json: Spire_Api_Types_Status().json) { "Bundle refreshed" }

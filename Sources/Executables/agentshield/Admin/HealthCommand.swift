@@ -17,7 +17,7 @@ struct HealthCheck: AsyncParsableCommand {
 
     func run() async throws {
         let status = try await admin.withControlPlane { client in
-            try await Grpc_Health_V1_Health.Client(wrapping: client)
+            try await Grpc_Health_V1_Health.Client(wrapping: client.client)
                 .check(Grpc_Health_V1_HealthCheckRequest(), options: .failingFast).status
         }
         guard status == .serving else { throw CommandFailure("not serving") }

@@ -107,7 +107,7 @@ extension AdminOptions {
     fileprivate func withLocalAuthority<Result: Sendable>(
         _ body: @Sendable @escaping (LocalAuthorityAPI) async throws -> Result
     ) async throws -> Result {
-        try await withControlPlane { client in try await body(LocalAuthorityAPI(wrapping: client)) }
+        try await withControlPlane { client in try await body(client.localAuthorities) }
     }
 }
 

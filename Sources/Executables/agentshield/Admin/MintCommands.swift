@@ -29,6 +29,7 @@ extension X509 {
         @OptionGroup var format: OutputOptions
 
         func run() async throws {
+            if let directory { try LocalFile.checkDirectory(directory, flag: "-write") }
             let id = try parseID(spiffeID, flag: "-spiffeID")
             let key = P256.Signing.PrivateKey()
             var request = Spire_Api_Server_Svid_V1_MintX509SVIDRequest()
@@ -40,9 +41,9 @@ extension X509 {
             request.ttl = try seconds(ttl)
             let prepared = request
             let (svid, message) = try await admin.withControlPlane { client in
-                let svid = try await Spire_Api_Server_Svid_V1_SVID.Client(wrapping: client)
+                let svid = try await client.svids
                     .mintX509SVID(prepared, options: .failingFast).svid
-                let bundle = try await Spire_Api_Server_Bundle_V1_Bundle.Client(wrapping: client)
+                let bundle = try await client.bundles
                     .getBundle(Spire_Api_Server_Bundle_V1_GetBundleRequest(), options: .failingFast)
                 return (svid, bundle)
             }
@@ -99,7 +100,7 @@ extension JWT {
             request.ttl = try seconds(ttl)
             let prepared = request
             let svid = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Svid_V1_SVID.Client(wrapping: client)
+                try await client.svids
                     .mintJWTSVID(prepared, options: .failingFast).svid
             }
             if let file {
@@ -133,6 +134,7 @@ extension WIT {
         @OptionGroup var format: OutputOptions
 
         func run() async throws {
+            if let directory { try LocalFile.checkDirectory(directory, flag: "-write") }
             let key = P256.Signing.PrivateKey()
             var request = Spire_Api_Server_Svid_V1_MintWITSVIDRequest()
             request.id = try parseID(spiffeID, flag: "-spiffeID").message
@@ -140,7 +142,7 @@ extension WIT {
             request.ttl = try seconds(ttl)
             let prepared = request
             let svid = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Svid_V1_SVID.Client(wrapping: client)
+                try await client.svids
                     .mintWITSVID(prepared, options: .failingFast).svid
             }
             let jwk = WITSVID.privateJWK(key)

@@ -33,7 +33,7 @@ struct Revoke: AsyncParsableCommand {
         }
         let prepared = request
         let item = try await admin.withControlPlane { client in
-            try await Agentshield_Admin_V1_Revocation.Client(wrapping: client).revoke(prepared, options: .failingFast)
+            try await client.revocations.revoke(prepared, options: .failingFast)
         }
         format.write(json: item.json) { "Revoked\n" + item.pretty }
     }
@@ -55,7 +55,7 @@ struct Unrevoke: AsyncParsableCommand {
         request.reason = reason
         let prepared = request
         let response = try await admin.withControlPlane { client in
-            try await Agentshield_Admin_V1_Revocation.Client(wrapping: client)
+            try await client.revocations
                 .unrevoke(prepared, options: .failingFast)
         }
         format.write(json: ["sequence": .string("\(response.sequence)")]) {
@@ -72,7 +72,7 @@ struct RevokeList: AsyncParsableCommand {
 
     func run() async throws {
         let list = try await admin.withControlPlane { client in
-            try await Agentshield_Admin_V1_Revocation.Client(wrapping: client)
+            try await client.revocations
                 .list(Agentshield_Admin_V1_ListRevokedRequest(), options: .failingFast)
         }
         format.write(json: ["sequence": .string("\(list.sequence)"), "items": .array(list.items.map(\.json))]) {

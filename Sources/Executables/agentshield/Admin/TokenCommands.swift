@@ -26,7 +26,7 @@ extension Token {
             if let spiffeID { request.agentID = try parseID(spiffeID, flag: "-spiffeID").message }
             let prepared = request
             let token = try await admin.withControlPlane { client in
-                try await Spire_Api_Server_Agent_V1_Agent.Client(wrapping: client)
+                try await client.agents
                     .createJoinToken(prepared, options: .failingFast)
             }
             format.write(json: ["value": .string(token.value), "expires_at": .string("\(token.expiresAt)")]) {

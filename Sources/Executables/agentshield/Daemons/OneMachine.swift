@@ -2,6 +2,7 @@ import ControlPlane
 import JOSE
 import Logging
 import NodeAgent
+import SPIFFE
 import Synchronization
 
 /// Control plane and node agent in one process. The node agent comes by the same door as any other: a join token, then
@@ -14,8 +15,13 @@ final class OneMachine: Sendable {
     private let serviceChanges: @Sendable (inout NodeAgentConfiguration) -> Void
     private let readyFile: ReadyFile
     private let logger: Logger
-    // Guards the node agent, which exists once the control plane serves.
-    private let nodeAgent = Mutex<NodeAgent?>(nil)
+    private struct State {
+        // Exists while it runs, which is when the control plane serves.
+        var nodeAgent: NodeAgent?
+        var isStopping = false
+    }
+
+    private let state = Mutex(State())
 
     init(
         controlPlane: ControlPlane, configuration: ControlPlaneConfiguration, workloadSocket: String,
@@ -33,7 +39,11 @@ final class OneMachine: Sendable {
 
     /// The node agent first, so that workloads see a clean end while the control plane still records it.
     @Sendable func shutDown() {
-        if let agent = nodeAgent.withLock({ $0 }) { agent.shutDown() } else { controlPlane.shutDown() }
+        let agent = state.withLock { state in
+            state.isStopping = true
+            return state.nodeAgent
+        }
+        if let agent { agent.shutDown() } else { controlPlane.shutDown() }
     }
 
     @Sendable func run() async throws {
@@ -65,11 +75,41 @@ final class OneMachine: Sendable {
         let agent = NodeAgent(
             configuration: settings, logger: logger, now: WallClock.now, randomBytes: WallClock.randomBytes,
             sleep: { try await Task.sleep(for: $0) })
-        nodeAgent.withLock { $0 = agent }
-        let following = Task { [configuration, logger] in
-            await serving.keepBundleFile(in: configuration.dataDirectory, logger: logger)
+        state.withLock { $0.nodeAgent = agent }
+        try await withThrowingTaskGroup(of: Void.self) { [configuration, logger] group in
+            defer { group.cancelAll() }
+            group.addTask { await serving.keepBundleFile(in: configuration.dataDirectory, logger: logger) }
+            group.addTask {
+                do {
+                    try await self.run(agent, beside: serving)
+                } catch NodeAgentError.banned(let id) {
+                    self.goOn(without: id)
+                    // Until the end of the control plane's run cancels it.
+                    try await Task.sleep(for: .seconds(Int64(Int32.max)))
+                } catch is CancellationError {
+                    return
+                }
+            }
+            // The file is followed for as long as the other task runs.
+            try await group.next()
         }
-        defer { following.cancel() }
+    }
+
+    /// A ban is about this node's workloads: the control plane and its other nodes go on.
+    private func goOn(without id: SPIFFEID) {
+        let isStopping = state.withLock { state in
+            state.nodeAgent = nil
+            return state.isStopping
+        }
+        guard !isStopping else { return controlPlane.shutDown() }
+        logger.error(
+            """
+            the node agent of this machine is banned: no workload here gets an identity; the control plane keeps \
+            serving, and a restart attests the machine anew
+            """, metadata: ["agent": "\(id)"])
+    }
+
+    private func run(_ agent: NodeAgent, beside serving: Serving) async throws {
         try await agent.run { [self] in
             do {
                 var members = try serving.readyMembers(dataDirectory: configuration.dataDirectory)

@@ -1,5 +1,5 @@
+import ControlPlaneAPI
 import GRPCCore
-import GRPCNIOTransportHTTP2Posix
 import Glibc
 import WorkloadAPI
 
@@ -38,7 +38,7 @@ struct LaunchHolder: Sendable {
                     $0.name = name
                     $0.mainPid = processes.isMainRunning ? processes.main : 0
                 }
-                try await Agentshield_Agent_V1_Launch.Client(wrapping: client).hold(request, options: options) {
+                try await Agentshield_Agent_V1_Launch.Client(wrapping: client.client).hold(request, options: options) {
                     for try await _ in $0.messages { processes.release() }
                 }
             }

@@ -26,11 +26,9 @@ struct LogDescription: Sendable {
 
 /// The log over the admin socket.
 struct SocketLogSource: LogSource {
-    let client: GRPCClient<HTTP2ClientTransport.Posix>
+    let client: AdminClient
 
-    private var log: Agentshield_Admin_V1_Log.Client<HTTP2ClientTransport.Posix> {
-        Agentshield_Admin_V1_Log.Client(wrapping: client)
-    }
+    private var log: Agentshield_Admin_V1_Log.Client<AdminClient.Transport> { client.log }
 
     func info() async throws -> LogDescription {
         let info = try await log.getInfo(Agentshield_Admin_V1_GetLogInfoRequest(), options: .failingFast)

@@ -1,6 +1,6 @@
 import ArgumentParser
+import ControlPlaneAPI
 import GRPCCore
-import GRPCNIOTransportHTTP2Posix
 import Glibc
 
 /// Where the admin socket is.
@@ -16,7 +16,7 @@ struct AdminOptions: ParsableArguments {
 
     /// Runs `body` with a connection to the control plane; answers of the other side become one-line failures.
     func withControlPlane<Result: Sendable>(
-        _ body: @Sendable @escaping (GRPCClient<HTTP2ClientTransport.Posix>) async throws -> Result
+        _ body: @Sendable (AdminClient) async throws -> Result
     ) async throws -> Result {
         try await withSocket(resolvedSocketPath, named: "the control plane at `\(resolvedSocketPath)`", body)
     }
@@ -24,8 +24,7 @@ struct AdminOptions: ParsableArguments {
 
 /// One connection to a Unix socket for the time of one command.
 func withSocket<Result: Sendable>(
-    _ path: String, named place: String,
-    _ body: @Sendable @escaping (GRPCClient<HTTP2ClientTransport.Posix>) async throws -> Result
+    _ path: String, named place: String, _ body: @Sendable (AdminClient) async throws -> Result
 ) async throws -> Result {
     guard access(path, F_OK) == 0 else {
         throw CommandFailure("cannot reach \(place): no such socket; is it running?")
@@ -34,14 +33,7 @@ func withSocket<Result: Sendable>(
         throw CommandFailure("cannot reach \(place): permission denied; the socket belongs to the daemon's user")
     }
     do {
-        // A local socket answers at once or not at all.
-        var config = HTTP2ClientTransport.Posix.Config.defaults
-        config.backoff.initial = .milliseconds(50)
-        let transport = try HTTP2ClientTransport.Posix(
-            target: .unixDomainSocket(path: path), transportSecurity: .plaintext, config: config)
-        return try await withGRPCClient(transport: transport) { client in
-            try await body(client)
-        }
+        return try await AdminClient.with(socketPath: path, body)
     } catch let error as RPCError {
         throw CommandFailure(error, at: place)
     }

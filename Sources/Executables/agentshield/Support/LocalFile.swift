@@ -49,6 +49,15 @@ enum LocalFile {
 }
 
 extension LocalFile {
+    /// Throws unless there is a directory at `path`. Like SPIRE's commands, ours make none.
+    static func checkDirectory(_ path: String, flag: String) throws {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            throw CommandFailure("\(flag): cannot use the directory `\(path)`: \(reason()); it is not made here")
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw CommandFailure("\(flag): `\(path)` is not a directory") }
+    }
+
     /// Removes a file; one that is not there is no error.
     static func remove(_ path: String) {
         unlink(path)

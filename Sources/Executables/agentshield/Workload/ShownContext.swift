@@ -70,6 +70,7 @@ struct ShownContext {
 
     /// `svid.N.pem`, `svid.N.key`, `bundle.N.pem` and `federated_bundle.N.M.pem`, each replaced whole.
     func write(to directory: String) throws {
+        try LocalFile.checkDirectory(directory, flag: "-write")
         for (number, identity) in identities.enumerated() {
             let svid = identity.svid
             try put("\(directory)/svid.\(number).pem", svid.chain, 0o644)
