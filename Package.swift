@@ -89,7 +89,8 @@ let adapters: [Target] = [
         ["SPIFFE", "PeerRPC", "WorkloadAPI", grpcCore, grpcProtobuf, protobuf, logging]),
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", grpcCore, grpcProtobuf, protobuf, grpcTransport, nioSSL]),
-    library("Adapters", "CredentialClient", ["SPIFFE", "PeerTLS", "WorkloadAPI", logging, lifecycle]),
+    library(
+        "Adapters", "CredentialClient", ["SPIFFE", "Revocation", "PeerTLS", "WorkloadAPI", logging, lifecycle]),
     library("Adapters", "Observability", ["SPIFFE", logging]),
 ]
 
@@ -187,7 +188,7 @@ let testTargets: [Target] = [
     tests(
         "AgentShieldTests",
         [
-            "AgentShield", "AgentShieldTesting", "CredentialClient", "WorkloadAPI", "PeerRPC", "SPIFFE",
+            "AgentShield", "AgentShieldTesting", "CredentialClient", "WorkloadAPI", "PeerRPC", "SPIFFE", "Revocation",
             "JOSE",
             hummingbird, httpClient, nioCore, nioPosix, nioSSL, crypto,
         ]),

@@ -8,7 +8,7 @@ import Synchronization
 import WorkloadAPI
 
 /// A Workload API on a Unix socket that says what the test tells it.
-final class FakeWorkloadAPI: WorkloadAPIHandler {
+final class FakeWorkloadAPI: WorkloadAPIHandler, RevocationWatchHandler {
     private struct State {
         var answer: Result<WorkloadX509Context, WorkloadAPIError> = .failure(.unavailable("not yet"))
         var streams: [Int: AsyncThrowingStream<WorkloadX509Context, any Error>.Continuation] = [:]
@@ -16,6 +16,8 @@ final class FakeWorkloadAPI: WorkloadAPIHandler {
         var tokens: [WorkloadJWTSVID] = []
         var tokenFailure: WorkloadAPIError?
         var tokenFetches = 0
+        var revocations: WorkloadRevocations?
+        var watches: [AsyncThrowingStream<WorkloadRevocations, any Error>.Continuation] = []
     }
 
     let path = "/tmp/agentshield-\(UInt32.random(in: .min ... .max))/api.sock"
@@ -64,9 +66,31 @@ final class FakeWorkloadAPI: WorkloadAPIHandler {
         }
     }
 
+    /// Says what is revoked. Until it has said so once, it is somebody else's Workload API that knows of no such thing.
+    func push(_ revocations: WorkloadRevocations) {
+        let watches = state.withLock { state in
+            state.revocations = revocations
+            return state.watches
+        }
+        for watch in watches { watch.yield(revocations) }
+    }
+
+    func revocations(
+        for peer: ConnectionPeer
+    ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadRevocations, any Error> {
+        let (stream, continuation) = AsyncThrowingStream<WorkloadRevocations, any Error>.makeStream()
+        let first = state.withLock { state in
+            state.watches.append(continuation)
+            return state.revocations
+        }
+        guard let first else { throw .unimplemented("not offered") }
+        continuation.yield(first)
+        return stream
+    }
+
     func server() -> PeerServer {
         .unixSocket(
-            path: path, access: .everyone, services: [WorkloadAPIService(self)],
+            path: path, access: .everyone, services: [WorkloadAPIService(self), RevocationWatchService(self)],
             interceptors: [.apply(WorkloadHeaderInterceptor(), to: .all)])
     }
 

@@ -15,6 +15,10 @@ package final class PeerVerifier: Sendable {
         case unauthorized(SPIFFEID)
         /// A certificate could not be read back from the TLS library.
         case unreadable
+        /// The identity or the certificate is revoked.
+        case revoked(SPIFFEID)
+        /// Nothing recent is known of revocations, so nobody can tell.
+        case revocationsUnknown
     }
 
     /// Chains remembered for resumed sessions, where the TLS library gives back the leaf alone.
@@ -23,23 +27,28 @@ package final class PeerVerifier: Sendable {
     private let bundle: @Sendable (TrustDomain) -> X509Bundle?
     private let authorizer: PeerAuthorizer
     private let now: @Sendable () -> UnixTime
+    /// Asked after everything else; `nil` where the request is checked instead, as in the control plane.
+    let revocations: (any PeerRevocations)?
     // Guards the chains by SHA-256 of their leaf, oldest first in `order`; bounded by `rememberedChains`.
     private let remembered = Mutex<(chains: [[UInt8]: [[UInt8]]], order: [[UInt8]])>(([:], []))
 
     package init(
         bundle: @escaping @Sendable (TrustDomain) -> X509Bundle?, authorizer: PeerAuthorizer,
-        now: @escaping @Sendable () -> UnixTime
+        revocations: (any PeerRevocations)? = nil, now: @escaping @Sendable () -> UnixTime
     ) {
         self.bundle = bundle
         self.authorizer = authorizer
+        self.revocations = revocations
         self.now = now
     }
 
     /// Verifies against the bundles that `identity` holds at the moment of each handshake.
     package convenience init(
-        identity: LiveIdentity, authorizer: PeerAuthorizer, now: @escaping @Sendable () -> UnixTime
+        identity: LiveIdentity, authorizer: PeerAuthorizer, revocations: (any PeerRevocations)? = nil,
+        now: @escaping @Sendable () -> UnixTime
     ) {
-        self.init(bundle: { identity.current?.bundles[$0] }, authorizer: authorizer, now: now)
+        self.init(
+            bundle: { identity.current?.bundles[$0] }, authorizer: authorizer, revocations: revocations, now: now)
     }
 
     /// - Parameter chain: DER certificates as the peer sent them, leaf first.
@@ -51,6 +60,7 @@ package final class PeerVerifier: Sendable {
             throw .unverified(error)
         }
         guard authorizer.permits(verified.id) else { throw .unauthorized(verified.id) }
+        if let refusal = revocations?.refusal(of: ProvenPeer(verified)) { throw refusal }
         remember(chain)
         return verified
     }

@@ -87,7 +87,11 @@ package final class TLSPeerHandler: ChannelInboundHandler, RemovableChannelHandl
             // INVARIANT: a certificate without a run of the callback means a resumed session.
             box.verified = try verifier.verifyResumed(leaf: leaf)
         }
-        if isPeerRequired, box.verified == nil { throw MissingPeer() }
+        guard let peer = box.verified else {
+            if isPeerRequired { throw MissingPeer() }
+            return
+        }
+        try verifier.keep(context.channel, with: ProvenPeer(peer))
     }
 
     /// The peer showed no certificate where one is required.

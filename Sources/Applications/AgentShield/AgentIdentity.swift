@@ -23,29 +23,42 @@ public final class AgentIdentity: Service {
 
     let source: X509Source
     let now: @Sendable () -> UnixTime
+    private let revocations: RevocationSource
     private let tokens: JWTSource
 
+    /// How long a node agent may be without news of revocations before nobody is believed any more.
+    public static let defaultRevocationLimit: Duration = .seconds(30)
+
     /// Takes the Workload API's address from `SPIFFE_ENDPOINT_SOCKET`.
-    /// - Parameter hint: which identity to take if the agent has several; the default one without it.
+    /// - Parameters:
+    ///   - hint: which identity to take if the agent has several; the default one without it.
+    ///   - revocationLimit: new connections are refused when it was last known so long ago what is revoked; `nil` for
+    ///     no limit. It means nothing where the Workload API is not AgentShield's.
     public static func fromEnvironment(
-        hint: String? = nil, logger: Logger = AgentIdentity.silentLogger
+        hint: String? = nil, revocationLimit: Duration? = AgentIdentity.defaultRevocationLimit,
+        logger: Logger = AgentIdentity.silentLogger
     ) throws(AgentShieldError) -> AgentIdentity {
         guard let value = getenv(WorkloadEndpoint.environmentVariable) else {
             throw .badAddress(WorkloadEndpointError.notSet.description)
         }
-        return try AgentIdentity(address: String(cString: value), hint: hint, logger: logger)
+        return try AgentIdentity(
+            address: String(cString: value), hint: hint, revocationLimit: revocationLimit, logger: logger)
     }
 
     /// Takes the path of the Workload API's socket.
     public convenience init(
-        socketPath: String, hint: String? = nil, logger: Logger = AgentIdentity.silentLogger
+        socketPath: String, hint: String? = nil, revocationLimit: Duration? = AgentIdentity.defaultRevocationLimit,
+        logger: Logger = AgentIdentity.silentLogger
     ) throws(AgentShieldError) {
-        try self.init(endpoint: .unix(path: socketPath), hint: hint, logger: logger, now: WallClock.now)
+        try self.init(
+            endpoint: .unix(path: socketPath), hint: hint, revocationLimit: revocationLimit, logger: logger,
+            now: WallClock.now)
     }
 
     /// Takes the Workload API's address: `unix:///path` or `tcp://address:port`.
     public convenience init(
-        address: String, hint: String? = nil, logger: Logger = AgentIdentity.silentLogger
+        address: String, hint: String? = nil, revocationLimit: Duration? = AgentIdentity.defaultRevocationLimit,
+        logger: Logger = AgentIdentity.silentLogger
     ) throws(AgentShieldError) {
         let endpoint: WorkloadEndpoint
         do {
@@ -53,12 +66,14 @@ public final class AgentIdentity: Service {
         } catch {
             throw .badAddress(error.description)
         }
-        try self.init(endpoint: endpoint, hint: hint, logger: logger, now: WallClock.now)
+        try self.init(
+            endpoint: endpoint, hint: hint, revocationLimit: revocationLimit, logger: logger, now: WallClock.now)
     }
 
     /// With a clock of one's own, for tests.
     package init(
-        endpoint: WorkloadEndpoint, hint: String? = nil, logger: Logger = AgentIdentity.silentLogger,
+        endpoint: WorkloadEndpoint, hint: String? = nil,
+        revocationLimit: Duration? = AgentIdentity.defaultRevocationLimit, logger: Logger = AgentIdentity.silentLogger,
         now: @escaping @Sendable () -> UnixTime
     ) throws(AgentShieldError) {
         let client: WorkloadAPIClient
@@ -71,6 +86,12 @@ public final class AgentIdentity: Service {
         self.now = now
         source = X509Source(
             client: client, selection: hint.map { .hint($0) } ?? .first, environment: environment, logger: logger)
+        revocations = RevocationSource(
+            source: source,
+            limit: revocationLimit.map {
+                $0.components.seconds * 1000 + $0.components.attoseconds / 1_000_000_000_000_000
+            },
+            environment: environment, logger: logger)
         tokens = JWTSource(client: client, environment: environment)
     }
 
@@ -116,7 +137,13 @@ public final class AgentIdentity: Service {
     /// Keeps the identity fresh until the task is cancelled or a graceful shutdown begins.
     public func run() async throws {
         do {
-            try await source.run()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { [revocations] in await revocations.follow() }
+                group.addTask { [source] in try await source.run() }
+                defer { group.cancelAll() }
+                // Following revocations ends with its task only: the first to end is the source.
+                try await group.next()
+            }
         } catch let error as X509SourceError {
             throw AgentShieldError.noIdentity(error.description)
         }
@@ -136,7 +163,7 @@ public final class AgentIdentity: Service {
     }
 
     func verifier(_ rule: PeerRule) -> PeerVerifier {
-        PeerVerifier(identity: source.live, authorizer: rule.authorizer, now: now)
+        PeerVerifier(identity: source.live, authorizer: rule.authorizer, revocations: revocations, now: now)
     }
 }
 

@@ -18,6 +18,10 @@ public enum AgentShieldError: Error, Equatable, Sendable, CustomStringConvertibl
     case unverifiedServer(String)
     /// The server proved this ID, which the rule does not allow; no byte of the request was sent.
     case serverNotAllowed(SPIFFEID)
+    /// The server proved this ID, which is revoked, or whose certificate is; no byte of the request was sent.
+    case serverRevoked(SPIFFEID)
+    /// Nothing recent is known of revocations, so that nobody can be believed; no byte of the request was sent.
+    case revocationsUnknown
     /// The server cannot be reached; the text says why.
     case unreachable(String)
     /// The server closed the connection without an answer, as one does that does not accept the caller.
@@ -34,6 +38,8 @@ public enum AgentShieldError: Error, Equatable, Sendable, CustomStringConvertibl
         case .noTrustedAuthority: "there is no bundle of a trust domain that the rule allows"
         case .unverifiedServer(let reason): "the server did not prove a SPIFFE ID: \(reason)"
         case .serverNotAllowed(let id): "the server is `\(id)`, which is not allowed"
+        case .serverRevoked(let id): "the server is `\(id)`, which is revoked"
+        case .revocationsUnknown: "it is not known what is revoked: the node agent has had no news for too long"
         case .unreachable(let reason): "the server cannot be reached: \(reason)"
         case .closedByServer: "the server closed the connection without an answer; it may not accept this identity"
         }

@@ -48,7 +48,9 @@ final class ClientGeneration: Sendable {
             channel.eventLoop.makeCompletedFuture {
                 do {
                     guard isIdentityThere() else { throw AgentShieldError.identityWithdrawn }
-                    connections.add(channel, try judge.judge(channel))
+                    let server = try judge.judge(channel)
+                    try judge.keep(channel, server)
+                    connections.add(channel, server.id)
                 } catch {
                     // After the pool has taken note of the failure.
                     channel.eventLoop.execute { channel.close(promise: nil) }
@@ -115,26 +117,43 @@ struct ServerJudge: Sendable {
     let now: @Sendable () -> UnixTime
 
     /// Who the server is. Runs on the connection's event loop.
-    func judge(_ channel: any Channel) throws -> SPIFFEID {
+    func judge(_ channel: any Channel) throws -> ProvenPeer {
         guard let leaf = try channel.pipeline.syncOperations.nioSSL_peerCertificate() else {
             throw AgentShieldError.unverifiedServer("it showed no certificate")
         }
         do {
-            return try verifier.verify([leaf]).id
-        } catch .unauthorized(let id) {
-            throw AgentShieldError.serverNotAllowed(id)
+            return ProvenPeer(try verifier.verify([leaf]))
         } catch .unverified(.noAuthority) {
             // The leaf hangs on an intermediate, which the TLS library has seen and does not hand out.
             return try believe(leaf)
-        } catch .unverified(let error) {
-            throw AgentShieldError.unverifiedServer(error.description)
-        } catch .unreadable {
-            throw AgentShieldError.unverifiedServer("its certificate cannot be read")
+        } catch {
+            throw Self.error(error)
+        }
+    }
+
+    /// Keeps the connection, to cut it when the server is revoked.
+    func keep(_ channel: any Channel, _ server: ProvenPeer) throws {
+        do {
+            try verifier.keep(channel, with: server)
+        } catch {
+            throw Self.error(error)
+        }
+    }
+
+    private static func error(_ refusal: PeerVerifier.Refusal) -> AgentShieldError {
+        switch refusal {
+        case .unauthorized(let id): .serverNotAllowed(id)
+        case .unverified(let error): .unverifiedServer(error.description)
+        case .unreadable: .unverifiedServer("its certificate cannot be read")
+        case .revoked(let id): .serverRevoked(id)
+        case .revocationsUnknown: .revocationsUnknown
         }
     }
 
     /// Relies on the TLS library for the chain, which proves an ID of the one trust domain whose authorities it knew.
-    private func believe(_ leaf: NIOSSLCertificate) throws -> SPIFFEID {
+    ///
+    /// Whether the server is revoked is asked when its connection is kept.
+    private func believe(_ leaf: NIOSSLCertificate) throws -> ProvenPeer {
         do {
             let certificate = try ParsedCertificate(der: leaf.toDERBytes())
             let id = try X509SVIDProfile.leafID(certificate)
@@ -142,7 +161,7 @@ struct ServerJudge: Sendable {
                 throw X509VerificationError.noAuthority
             }
             guard rule.allows(id) else { throw AgentShieldError.serverNotAllowed(id) }
-            return id
+            return ProvenPeer(id: id, serial: certificate.serialNumber)
         } catch let error as AgentShieldError {
             throw error
         } catch {

@@ -96,6 +96,26 @@ package final class WorkloadAPIClient: Sendable {
         }
     }
 
+    /// What the node agent knows of revocations: now, after each change, and with each sign of life of the control plane.
+    ///
+    /// Fails with `unimplemented` where the Workload API is somebody else's.
+    package func streamRevocations() -> AsyncThrowingStream<WorkloadRevocations, any Error> {
+        let service = Agentshield_Workload_V1_Revocation.Client(wrapping: client)
+        return stream { _, yield in
+            try await service.watch(.init(), options: Self.streamOptions) { response in
+                // The snapshot comes once; a slow reader must not miss it with the state that it came in.
+                var snapshot: [UInt8] = []
+                for try await message in response.messages {
+                    if !message.snapshot.isEmpty { snapshot = Array(message.snapshot) }
+                    yield(
+                        WorkloadRevocations(
+                            snapshot: snapshot, age: message.ageMilliseconds < 0 ? nil : message.ageMilliseconds,
+                            isOffered: !message.notOffered))
+                }
+            }
+        }
+    }
+
     /// JWT-SVIDs good for every audience: one per identity, or of the one asked for. Never empty.
     package func fetchJWTSVIDs(
         audience: [String], id: SPIFFEID? = nil
