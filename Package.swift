@@ -100,7 +100,8 @@ let applications: [Target] = [
         [
             "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance", "Revocation",
             "SQLiteStorage",
-            "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "ControlPlaneAPI", logging, lifecycle, grpcCore,
+            "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "ControlPlaneAPI", "Observability", logging,
+            lifecycle, grpcCore,
             grpcProtobuf, protobuf,
             hummingbird, nioCore, nioSSL, crypto,
         ]),
@@ -160,11 +161,15 @@ let testTargets: [Target] = [
         ]),
     tests(
         "ControlPlaneTests",
-        ["ControlPlane", "ControlPlaneAPI", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport, crypto]),
+        [
+            "ControlPlane", "ControlPlaneAPI", "Observability", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport,
+            crypto,
+        ]),
     tests(
         "NodeAgentTests",
         [
-            "NodeAgent", "ControlPlane", "ControlPlaneAPI", "WorkloadAPI", "SPIFFE", "Attestation", "AuditTrail",
+            "NodeAgent", "ControlPlane", "ControlPlaneAPI", "Observability", "WorkloadAPI", "SPIFFE", "Attestation",
+            "AuditTrail",
             logging,
             crypto,
         ]),

@@ -87,6 +87,10 @@ struct AuthorizationTableTests {
         "agentshield.admin.v1.Log/GetTile": administration,
         "agentshield.admin.v1.Log/Prove": administration,
         "agentshield.admin.v1.Server/GetInfo": administration,
+        "spire.api.server.logger.v1.Logger/GetLogger": [.localSocket],
+        "spire.api.server.logger.v1.Logger/SetLogLevel": [.localSocket],
+        "spire.api.server.logger.v1.Logger/ResetLogLevel": [.localSocket],
+        "spire.api.server.debug.v1.Debug/GetInfo": [.localSocket],
         "grpc.health.v1.Health/Check": [.localSocket],
         "grpc.health.v1.Health/List": [.localSocket],
         "grpc.health.v1.Health/Watch": [.localSocket],
@@ -99,7 +103,9 @@ struct AuthorizationTableTests {
     ]
     static let onlyOnTheSocket: Set<String> = [
         "agentshield.admin.v1.Server/GetInfo", "grpc.health.v1.Health/Check", "grpc.health.v1.Health/List",
-        "grpc.health.v1.Health/Watch",
+        "grpc.health.v1.Health/Watch", "spire.api.server.logger.v1.Logger/GetLogger",
+        "spire.api.server.logger.v1.Logger/SetLogLevel", "spire.api.server.logger.v1.Logger/ResetLogLevel",
+        "spire.api.server.debug.v1.Debug/GetInfo",
     ]
 
     @Test("the table in the code has exactly these methods")

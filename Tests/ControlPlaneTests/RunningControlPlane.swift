@@ -4,6 +4,7 @@ import Crypto
 import Foundation
 import GRPCCore
 import Logging
+import Observability
 import SPIFFE
 
 /// A control plane on loopback and in a temporary directory, for the time of one test.
@@ -27,6 +28,7 @@ struct RunningControlPlane: Sendable {
         let controlPlane = ControlPlane(
             configuration: configuration, version: "test",
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            logLevel: LogLevelSwitch(.info),
             world: ControlPlane.World(
                 now: { UnixTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) },
                 randomBytes: { count in (0..<count).map { _ in UInt8.random(in: .min ... .max) } },

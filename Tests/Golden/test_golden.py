@@ -24,7 +24,8 @@ COMMANDS = [
     "federation", "federation create", "federation list", "federation show", "federation update", "federation delete",
     "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "wit", "wit mint", "revoke", "revoke list", "unrevoke", "localauthority",
     *(f"localauthority {kind}{act}" for kind in ("x509", "jwt", "wit") for act in ("", " show", " prepare", " activate", " taint", " revoke")),
-    "healthcheck", "api",
+    "healthcheck", "logger", "logger get", "logger set", "logger reset", "debug", "debug getinfo", "entry history",
+    "bundle history", "api",
     "api fetch", "api fetch x509", "api fetch jwt", "api fetch wit", "api validate", "api validate jwt", "api watch", "svid", "svid watch", "env", "log",
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip

@@ -48,6 +48,10 @@ package struct AdminClient: Sendable {
     }
     /// Revocations.
     package var revocations: Agentshield_Admin_V1_Revocation.Client<Transport> { .init(wrapping: client) }
+    /// The level of the server's log.
+    package var logger: Spire_Api_Server_Logger_V1_Logger.Client<Transport> { .init(wrapping: client) }
+    /// How the server is doing.
+    package var debug: Spire_Api_Server_Debug_V1_Debug.Client<Transport> { .init(wrapping: client) }
     /// The audit log.
     package var log: Agentshield_Admin_V1_Log.Client<Transport> { .init(wrapping: client) }
     /// The server itself.

@@ -9,9 +9,14 @@ package struct LineLogHandler: LogHandler {
         case json
     }
 
-    package var logLevel: Logger.Level
+    package var logLevel: Logger.Level {
+        get { ownLevel ?? level.current }
+        set { ownLevel = newValue }
+    }
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
+    private let level: LogLevelSwitch
+    private var ownLevel: Logger.Level?
     private let label: String
     private let format: Format
     private let now: @Sendable () -> UnixTime
@@ -19,11 +24,11 @@ package struct LineLogHandler: LogHandler {
 
     /// - Parameter write: takes one whole line without its newline.
     package init(
-        label: String, level: Logger.Level, format: Format, now: @escaping @Sendable () -> UnixTime,
+        label: String, level: LogLevelSwitch, format: Format, now: @escaping @Sendable () -> UnixTime,
         write: @escaping @Sendable (String) -> Void
     ) {
         self.label = label
-        self.logLevel = level
+        self.level = level
         self.format = format
         self.now = now
         self.write = write

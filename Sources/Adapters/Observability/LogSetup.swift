@@ -6,7 +6,7 @@ package import SPIFFE
 package enum LogSetup {
     /// Installs the handler for the process and returns its logger. To be called once.
     package static func bootstrapped(
-        label: String, level: Logger.Level, format: LineLogHandler.Format, now: @escaping @Sendable () -> UnixTime
+        label: String, level: LogLevelSwitch, format: LineLogHandler.Format, now: @escaping @Sendable () -> UnixTime
     ) -> Logger {
         LoggingSystem.bootstrap { name in
             LineLogHandler(label: name, level: level, format: format, now: now) { line in

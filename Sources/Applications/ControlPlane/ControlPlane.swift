@@ -4,6 +4,7 @@ import ControlPlaneAPI
 import GRPCCore
 import Issuance
 package import Logging
+package import Observability
 import PeerRPC
 import PeerTLS
 import Registry
@@ -32,13 +33,18 @@ package struct ControlPlane: Sendable {
     private let configuration: ControlPlaneConfiguration
     private let version: String
     private let logger: Logger
+    private let logLevel: LogLevelSwitch
     private let world: World
     private let stop = StopSignal()
 
-    package init(configuration: ControlPlaneConfiguration, version: String, logger: Logger, world: World) {
+    package init(
+        configuration: ControlPlaneConfiguration, version: String, logger: Logger, logLevel: LogLevelSwitch,
+        world: World
+    ) {
         self.configuration = configuration
         self.version = version
         self.logger = logger
+        self.logLevel = logLevel
         self.world = world
     }
 
@@ -239,6 +245,10 @@ package struct ControlPlane: Sendable {
             health,
             RevocationService(register: parts.revocations, authorities: parts.authorities),
             LogService(log: parts.log),
+            LoggerService(level: logLevel, log: parts.log),
+            DebugService(
+                registry: parts.registry, authorities: parts.authorities, identity: parts.identity,
+                startedAt: world.now(), now: world.now),
             ServerInfoService(
                 version: version, trustDomain: configuration.trustDomain, addresses: addresses, startedAt: world.now(),
                 now: world.now),

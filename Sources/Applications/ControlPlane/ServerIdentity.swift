@@ -20,6 +20,8 @@ final class ServerIdentity: Sendable {
     private let randomBytes: @Sendable (Int) -> [UInt8]
     // Guards when the current certificate is half spent.
     private let renewAt: Mutex<UnixTime>
+    // Guards the current certificate.
+    private let leaf: Mutex<ParsedCertificate>
 
     /// Issues the first one. A name that is an IP address becomes an iPAddress name of the certificate.
     static func open(
@@ -43,7 +45,11 @@ final class ServerIdentity: Sendable {
             TLSIdentity(svid: svid, bundles: [:]), applicationProtocols: ["http/1.1"], webCertificates: webCertificates)
         grpcContext = Mutex(try PeerServer.makeTLSContext(chain: svid.chain, privateKey: svid.pkcs8))
         renewAt = Mutex(Self.halfLife(svid, now()))
+        leaf = Mutex(svid.leaf)
     }
+
+    /// The certificate that is shown now.
+    var certificate: ParsedCertificate { leaf.withLock { $0 } }
 
     /// The context for the next connection to the node API.
     var nodeAPIContext: NIOSSLContext { grpcContext.withLock { $0 } }
@@ -73,6 +79,7 @@ final class ServerIdentity: Sendable {
         let context = try PeerServer.makeTLSContext(chain: svid.chain, privateKey: svid.pkcs8)
         grpcContext.withLock { $0 = context }
         renewAt.withLock { $0 = Self.halfLife(svid, now()) }
+        leaf.withLock { $0 = svid.leaf }
     }
 
     private static func issue(

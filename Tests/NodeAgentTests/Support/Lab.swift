@@ -2,6 +2,7 @@ import ControlPlane
 import ControlPlaneAPI
 import Foundation
 import Logging
+import Observability
 import SPIFFE
 import Synchronization
 import WorkloadAPI
@@ -93,7 +94,7 @@ final class Lab: Sendable {
         configuration.httpsPort = 0
         change(&configuration)
         let controlPlane = ControlPlane(
-            configuration: configuration, version: "test", logger: Self.logger,
+            configuration: configuration, version: "test", logger: Self.logger, logLevel: LogLevelSwitch(.info),
             world: ControlPlane.World(now: Self.now, randomBytes: Self.randomBytes, sleep: Self.sleep))
         return try await Running.start(end: { controlPlane.shutDown() }) { ready in
             try await controlPlane.run { ready($0) }

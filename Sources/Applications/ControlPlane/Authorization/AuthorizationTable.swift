@@ -87,6 +87,12 @@ package enum AuthorizationTable {
             "TaintX509UpstreamAuthority": administrators,
             "RevokeX509UpstreamAuthority": administrators,
         ],
+        "spire.api.server.logger.v1.Logger": [
+            "GetLogger": .localSocket,
+            "SetLogLevel": .localSocket,
+            "ResetLogLevel": .localSocket,
+        ],
+        "spire.api.server.debug.v1.Debug": ["GetInfo": .localSocket],
         "grpc.health.v1.Health": [
             "Check": .localSocket,
             "List": .localSocket,

@@ -63,6 +63,7 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let logRead = EventType("log.read")
     package static let serverStart = EventType("server.start")
     package static let serverStop = EventType("server.stop")
+    package static let serverLogLevel = EventType("server.log_level")
     package static let agentStart = EventType("agent.start")
     package static let agentStop = EventType("agent.stop")
     package static let spoolGap = EventType("spool.gap")

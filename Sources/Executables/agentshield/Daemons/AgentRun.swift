@@ -12,7 +12,7 @@ struct AgentRun: AsyncParsableCommand {
     func run() async throws {
         let settings = Settings(section: "agent", file: try daemon.file())
         let configuration = try agent.configuration(settings)
-        let logger = try daemon.logger(settings)
+        let (logger, _) = try daemon.logger(settings)
         let readyFile = ReadyFile(path: try daemon.readyFile(settings))
         readyFile.clear()
         let nodeAgent = NodeAgent(

@@ -20,10 +20,11 @@ struct DaemonOptions: ParsableArguments {
         try config.map { try ConfigurationFile(path: $0) } ?? .empty
     }
 
-    /// The logger of the process, writing to standard error.
-    func logger(_ settings: Settings) throws -> Logger {
-        let (level, format) = try checkLogging(settings)
-        return LogSetup.bootstrapped(label: "agentshield", level: level, format: format, now: WallClock.now)
+    /// The logger of the process, writing to standard error, and its level.
+    func logger(_ settings: Settings) throws -> (Logger, LogLevelSwitch) {
+        let (launchLevel, format) = try checkLogging(settings)
+        let level = LogLevelSwitch(launchLevel)
+        return (LogSetup.bootstrapped(label: "agentshield", level: level, format: format, now: WallClock.now), level)
     }
 
     /// Level and format of the log, without installing anything.

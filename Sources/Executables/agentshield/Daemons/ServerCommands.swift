@@ -26,11 +26,12 @@ struct ServerRun: AsyncParsableCommand {
         let configuration = try server.configuration(
             settings, trustDomain: trustDomain, dataDirectory: dataDirectory, port: serverPort,
             adminSocketPath: socketPath)
-        let logger = try daemon.logger(settings)
+        let (logger, logLevel) = try daemon.logger(settings)
         let readyFile = ReadyFile(path: try daemon.readyFile(settings))
         readyFile.clear()
         let controlPlane = ControlPlane(
-            configuration: configuration, version: AgentShieldVersion.current, logger: logger, world: .real)
+            configuration: configuration, version: AgentShieldVersion.current, logger: logger,
+            logLevel: logLevel, world: .real)
         do {
             try await SignalWatch.run(logger: logger, stop: controlPlane.shutDown) {
                 try await controlPlane.run { serving in

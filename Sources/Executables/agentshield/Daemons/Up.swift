@@ -37,12 +37,13 @@ struct Up: AsyncParsableCommand {
             try agentSettings.text("socket_path", flag: socketPath) ?? "\(configuration.dataDirectory)/agent/api.sock")
         let discover = try agentSettings.flag("discover_workload_path", flag: discoverWorkloadPath)
         let serviceChanges = try service.changes(agentSettings)
-        let logger = try daemon.logger(settings)
+        let (logger, logLevel) = try daemon.logger(settings)
         let readyFile = ReadyFile(
             path: try daemon.readyFile(settings) ?? "\(configuration.dataDirectory)/ready.json")
         readyFile.clear()
         let controlPlane = ControlPlane(
-            configuration: configuration, version: AgentShieldVersion.current, logger: logger, world: .real)
+            configuration: configuration, version: AgentShieldVersion.current, logger: logger,
+            logLevel: logLevel, world: .real)
         let machine = OneMachine(
             controlPlane: controlPlane, configuration: configuration, workloadSocket: workloadSocket,
             discoverWorkloadPath: discover, serviceChanges: serviceChanges, readyFile: readyFile, logger: logger)

@@ -1,0 +1,116 @@
+"""The rest of administration: SPIRE's `logger` and `debug` services, and history from the audit log."""
+
+import time
+
+import grpc
+import pytest
+
+from harness.domain import run_cli
+from wire import messages as m
+from wire.admin import entry
+
+L = m.logger.LogLevel
+
+
+def code_of(call) -> grpc.StatusCode:
+    try:
+        call()
+        return grpc.StatusCode.OK
+    except grpc.RpcError as error:
+        return error.code()
+
+
+class TestLogger:
+    @pytest.fixture
+    def logger(self, server):
+        stub = m.logger_grpc.LoggerStub(server.admin.channel)
+        yield stub
+        stub.ResetLogLevel(m.logger.ResetLogLevelRequest(), timeout=20)
+
+    def get(self, logger):
+        state = logger.GetLogger(m.logger.GetLoggerRequest(), timeout=20)
+        return state.current_level, state.launch_level
+
+    @pytest.mark.parametrize("level", [L.TRACE, L.DEBUG, L.INFO, L.WARN, L.ERROR, L.FATAL])
+    def test_the_level_is_set_and_reset(self, logger, level):
+        assert self.get(logger) == (L.INFO, L.INFO)
+        state = logger.SetLogLevel(m.logger.SetLogLevelRequest(new_level=level), timeout=20)
+        assert (state.current_level, state.launch_level) == (level, L.INFO)
+        assert self.get(logger) == (level, L.INFO)
+        state = logger.ResetLogLevel(m.logger.ResetLogLevelRequest(), timeout=20)
+        assert (state.current_level, state.launch_level) == (L.INFO, L.INFO)
+
+    @pytest.mark.parametrize("level", [0, 8, -1])
+    def test_what_is_no_level_is_refused(self, logger, level):
+        request = m.logger.SetLogLevelRequest(new_level=level)
+        assert code_of(lambda: logger.SetLogLevel(request, timeout=20)) == grpc.StatusCode.INVALID_ARGUMENT
+        assert self.get(logger) == (L.INFO, L.INFO)
+
+    def test_the_log_follows_and_the_act_is_recorded(self, start):
+        server = start("level.test", only_server=True)
+        assert server.cli("logger", "get").stdout == "Logger Level : info\nLaunch Level : info\n"
+        assert server.cli("logger", "set", "-level", "error").stdout.startswith("Logger Level : error\n")
+        line = server.cli("log", "list", "-type", "server.log_level").stdout.splitlines()[-1]
+        assert line.split()[-2:] == ["log-level", "error"]
+        (process,) = server.processes
+        before = process.log()
+        with server.spire_agent() as node:
+            node.attest(server.admin.join_token().encode())
+        assert process.log() == before
+        assert server.cli_json("logger", "reset") == {"current_level": "INFO", "launch_level": "INFO"}
+        refused = server.cli("logger", "set", "-level", "loud", check=False)
+        assert refused.returncode == 1 and "`loud`" in refused.stderr
+
+
+class TestDebug:
+    def test_counts_uptime_and_certificates(self, start):
+        server = start("debug.test", only_server=True)
+        with server.spire_agent() as node:
+            node.attest(server.admin.join_token().encode())
+            server.admin.create_one(entry(f"{server.id}/a", node.identity.id, ["unix:uid:1"]))
+        info = m.debug_grpc.DebugStub(server.admin.channel).GetInfo(m.debug.GetInfoRequest(), timeout=20)
+        assert (info.agents_count, info.entries_count, info.federated_bundles_count) == (1, 1, 0)
+        assert 0 <= info.uptime < 60
+        leaf, root = info.svid_chain
+        assert (leaf.id.trust_domain, leaf.id.path) == ("debug.test", "/spire/server")
+        assert (root.id.trust_domain, root.id.path) == ("debug.test", "")
+        assert time.time() < leaf.expires_at <= root.expires_at
+        shown = server.cli("debug", "getinfo").stdout
+        assert "spiffe://debug.test/spire/server until " in shown
+        assert server.cli_json("debug", "getinfo")["agents_count"] == 1
+
+
+class TestHistory:
+    def test_of_an_entry(self, start):
+        server = start("history.test", only_server=True)
+        made = server.admin.create_one(entry(f"{server.id}/a", f"{server.id}/n", ["unix:uid:1"]))
+        server.admin.create_one(entry(f"{server.id}/b", f"{server.id}/n", ["unix:uid:1"]))
+        server.cli(
+            "entry", "update", "-entryID", made.id, "-spiffeID", f"{server.id}/a", "-parentID", f"{server.id}/n",
+            "-selector", "unix:uid:2",
+        )  # fmt: skip
+        server.cli("entry", "delete", "-entryID", made.id)
+        told = [e["event"] for e in server.cli_json("entry", "history", "-entryID", made.id)["entries"]]
+        assert [e["type"] for e in told] == ["entry.create", "entry.update", "entry.delete"]
+        assert all(e["effect"]["observed"] == "occurred" and e["phase"] == "outcome" for e in told)
+        head, *rows = server.cli("entry", "history", "-entryID", made.id).stdout.splitlines()
+        assert head.split() == ["INDEX", "TIME", "TYPE", "RESULT", "BY", "RESOURCE", "FACTS"]
+        assert "spiffe_id=spiffe://history.test/a" in rows[0] and "revision=1" in rows[1] and len(rows) == 3
+        assert "unix_socket uid" in rows[0]
+        everything = server.cli_json("entry", "history")["entries"]
+        assert len(everything) == 4
+        data = server.folder / "data"
+        server.stop()
+        offline = run_cli("entry", "history", "-entryID", made.id, "-dataDir", data).stdout
+        assert offline.splitlines() == [head, *rows]
+
+    def test_of_bundles(self, start):
+        server = start("history.test", only_server=True)
+        own = {e["event"]["type"] for e in server.cli_json("bundle", "history")["entries"]}
+        assert own == {"authority.prepare", "authority.activate"}
+        other = server.folder / "other.pem"
+        other.write_bytes(server.roots_pem)
+        server.cli("bundle", "set", "-id", "other.test", "-path", other)
+        server.cli("bundle", "delete", "-id", "other.test")
+        told = [e["event"]["type"] for e in server.cli_json("bundle", "history", "-id", "other.test")["entries"]]
+        assert told == ["bundle.set", "bundle.delete"]
