@@ -7,7 +7,7 @@ import SPIFFE
 struct Bundle: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Trust bundles: what identities are verified with, ours and those of other trust domains.",
-        subcommands: [Show.self, List.self, Set.self, Delete.self, Count.self])
+        subcommands: [Show.self, List.self, Set.self, Delete.self, Count.self, History.self])
 }
 
 extension Bundle {

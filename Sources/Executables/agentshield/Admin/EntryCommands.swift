@@ -6,7 +6,7 @@ import JOSE
 struct Entry: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Registration entries: which workload gets which identity where.",
-        subcommands: [Create.self, Show.self, Update.self, Delete.self, Count.self])
+        subcommands: [Create.self, Show.self, Update.self, Delete.self, Count.self, History.self])
 }
 
 extension Entry {

@@ -12,10 +12,16 @@ struct LogLine: Sendable {
 
     var type: String { event?["type"]?.stringValue ?? "unreadable" }
 
-    private func text(_ path: String...) -> String? {
+    /// The text at a path of member names.
+    func text(_ path: String...) -> String? { value(at: path)?.stringValue }
+
+    /// What is at a path of member names.
+    func member(_ path: String...) -> JSONValue? { value(at: path) }
+
+    private func value(at path: [String]) -> JSONValue? {
         var value: JSONValue? = event.map { .object($0) }
         for name in path { value = value?.objectValue?[name] }
-        return value?.stringValue
+        return value
     }
 
     var json: JSONValue {
@@ -32,7 +38,11 @@ struct LogLine: Sendable {
                 [line.text("resource", "kind"), line.text("resource", "id")].compactMap { $0 }.joined(separator: " "),
             ]
         }
-        let heads = ["INDEX", "TIME", "TYPE", "PHASE", "DECISION", "AGENT", "RESOURCE"]
+        return columns(heads: ["INDEX", "TIME", "TYPE", "PHASE", "DECISION", "AGENT", "RESOURCE"], rows: rows)
+    }
+
+    /// Rows under their heads, each column as wide as its widest cell.
+    static func columns(heads: [String], rows: [[String]]) -> String {
         let widths = heads.indices.map { column in
             ([heads] + rows).map { $0[column].count }.max() ?? 0
         }
