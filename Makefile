@@ -5,7 +5,7 @@ DATA ?= data
 TRUST_DOMAIN ?= example.org
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-swift end-to-end interop lint format bench fuzz fuzz-short soak run prepare debug clean
+.PHONY: help build demo test test-swift end-to-end interop lint format bench fuzz fuzz-short soak soak-short sanitize run prepare debug clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,11 +50,19 @@ fuzz: prepare ## Ten minutes for each fuzzer (SECONDS_EACH=…)
 fuzz-short: prepare
 	SECONDS_EACH=$${SECONDS_EACH:-10} scripts/fuzz
 
-soak: debug ## An hour of issuing, rotating and killing (MINUTES=…)
+soak: debug ## Half an hour of flat memory, then one of issuing, rotating and killing (MINUTES=…)
+	KILLS=0 MINUTES=$${MINUTES:-30} scripts/soak
 	scripts/soak
+
+soak-short: debug
+	KILLS=0 MINUTES=$${MINUTES:-2} scripts/soak
+
+sanitize: prepare ## Swift tests under the thread and the address sanitizer (TARGETS=…)
+	scripts/sanitize thread $(TARGETS)
+	scripts/sanitize address $(TARGETS)
 
 run: build ## `agentshield up` with a data directory (DATA=…, TRUST_DOMAIN=…)
 	.build/release/agentshield up -dataDir $(DATA) -trustDomain $(TRUST_DOMAIN)
 
 clean:
-	rm -rf .build .build-fuzz .venv .venv-tlog
+	rm -rf .build .build-fuzz .build-thread .build-address .venv .venv-tlog
