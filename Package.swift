@@ -65,7 +65,7 @@ let domain: [Target] = [
     library("Domain", "Revocation", ["SPIFFE", "JOSE"]),
     library("Domain", "AuditTrail", ["TransparencyLog", "SPIFFE", "JOSE", crypto]),
     library("Domain", "Registry", ["SPIFFE", "Attestation", "AuditTrail", crypto]),
-    library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto]),
+    library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
 ]
 
 let adapters: [Target] = [

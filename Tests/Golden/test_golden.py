@@ -22,7 +22,7 @@ COMMANDS = [
     "agent count", "agent purge", "entry", "entry create", "entry show", "entry update", "entry delete", "entry count",
     "run", "token", "token generate", "bundle", "bundle show", "bundle list", "bundle set", "bundle delete", "bundle count",
     "federation", "federation create", "federation list", "federation show", "federation update", "federation delete",
-    "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "wit", "wit mint", "revoke", "revoke list", "unrevoke", "localauthority",
+    "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "wit", "wit mint", "revoke", "revoke list", "unrevoke", "upstreamauthority", "upstreamauthority taint", "upstreamauthority revoke", "localauthority",
     *(f"localauthority {kind}{act}" for kind in ("x509", "jwt", "wit") for act in ("", " show", " prepare", " activate", " taint", " revoke")),
     "healthcheck", "logger", "logger get", "logger set", "logger reset", "debug", "debug getinfo", "entry history",
     "bundle history", "api",

@@ -136,7 +136,8 @@ enum Sample {
         let x509 = AuthorityRecord(
             kind: .x509, id: "aa", keyID: try KeyID("x509-1"), certificate: [1, 2], publicKey: [3],
             notBefore: UnixTime(milliseconds: 1), notAfter: UnixTime(milliseconds: 2), status: .active,
-            createdAt: UnixTime(milliseconds: 3))
+            createdAt: UnixTime(milliseconds: 3),
+            upstream: AuthorityRecord.Upstream(rootID: "bb", chain: [[0x30, 1, 5], [0x30, 0]]))
         let jwt = AuthorityRecord(
             kind: .jwt, id: "aa\u{0}b", keyID: nil, certificate: nil, publicKey: [4, 0, 5],
             notBefore: UnixTime(milliseconds: 4), notAfter: UnixTime(milliseconds: 5), status: .external,

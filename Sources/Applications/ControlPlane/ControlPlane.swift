@@ -89,6 +89,9 @@ package struct ControlPlane: Sendable {
             audit: log,
             options: Authorities.Options(
                 x509Lifetime: configuration.authorityTTL, jwtLifetime: configuration.authorityTTL),
+            upstream: configuration.upstream.map { files in
+                DiskUpstreamAuthority { () throws(UpstreamError) in try files.read() }
+            },
             now: world.now, randomBytes: world.randomBytes)
         let revocations = try await RevocationRegister.open(
             trustDomain: configuration.trustDomain, store: data.revocationStore, audit: log, now: world.now,

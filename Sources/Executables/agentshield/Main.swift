@@ -53,7 +53,8 @@ struct AgentShieldCommand: AsyncParsableCommand {
                 name: "Administration",
                 subcommands: [
                     Entry.self, Token.self, Bundle.self, Federation.self, X509.self, JWT.self,
-                    WIT.self, LocalAuthority.self, Revoke.self, Unrevoke.self, LoggerCommand.self,
+                    WIT.self, LocalAuthority.self, UpstreamAuthorityGroup.self, Revoke.self, Unrevoke.self,
+                    LoggerCommand.self,
                     Debug.self, HealthCheck.self,
                 ]),
             CommandGroup(name: "Workloads", subcommands: [Run.self, API.self, SVID.self, Env.self]),

@@ -1,6 +1,7 @@
 import GRDB
 package import Issuance
 package import Registry
+import SPIFFE
 
 /// The trust domain's authorities in `registry.sqlite`, without their private keys.
 package struct SQLiteAuthorityStore: AuthorityStore {
@@ -18,7 +19,7 @@ package struct SQLiteAuthorityStore: AuthorityStore {
         try await database.storeWrite { db in
             try db.execute(sql: "DELETE FROM authority")
             let insert = try db.cachedStatement(
-                sql: "INSERT INTO authority (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+                sql: "INSERT INTO authority (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
             for record in authorities.records { try insert.execute(arguments: Self.arguments(record)) }
             try db.execute(
                 sql: "INSERT OR REPLACE INTO bundle_revision (id, revision) VALUES (0, ?)",
@@ -28,7 +29,8 @@ package struct SQLiteAuthorityStore: AuthorityStore {
 
     // `position` is left to SQLite: rows of one transaction count up in the order of the records.
     private static let columns =
-        "kind, id, key_id, certificate, public_key, not_before, not_after, status, created_at, is_tainted"
+        "kind, id, key_id, certificate, public_key, not_before, not_after, status, created_at, is_tainted, "
+        + "upstream_root, upstream_chain"
 
     private static func arguments(_ record: AuthorityRecord) -> StatementArguments {
         [
@@ -36,7 +38,16 @@ package struct SQLiteAuthorityStore: AuthorityStore {
             record.certificate.map(BlobValue.make),
             BlobValue.make(record.publicKey), record.notBefore.milliseconds, record.notAfter.milliseconds,
             record.status.rawValue, record.createdAt.milliseconds, record.isTainted,
+            record.upstream?.rootID, record.upstream.map { BlobValue.make(Array($0.chain.joined())) },
         ]
+    }
+
+    /// The certificates in between stand one behind the other, as in the Workload API.
+    private static func upstream(_ row: Row) throws -> AuthorityRecord.Upstream? {
+        guard let rootID = try row.decodeIfPresent(String.self, atIndex: 10) else { return nil }
+        let chain = try row.optionalBytes(11) ?? []
+        return AuthorityRecord.Upstream(
+            rootID: rootID, chain: try DERReader.split(chain, limit: X509SVIDVerifier.maximumChainLength))
     }
 
     private static func record(_ row: Row) throws -> AuthorityRecord {
@@ -48,6 +59,6 @@ package struct SQLiteAuthorityStore: AuthorityStore {
             keyID: try row.decodeIfPresent(String.self, atIndex: 2).map { try KeyID($0) },
             certificate: try row.optionalBytes(3), publicKey: try row.bytes(4), notBefore: try row.time(5),
             notAfter: try row.time(6), status: status, createdAt: try row.time(8),
-            isTainted: try row.decode(atIndex: 9))
+            isTainted: try row.decode(atIndex: 9), upstream: try upstream(row))
     }
 }

@@ -90,6 +90,10 @@ package final class SQLiteRegistryDatabase: Sendable {
             );
             CREATE TABLE revocation_sequence (id INTEGER PRIMARY KEY CHECK (id = 0), sequence INTEGER NOT NULL);
             """,
+            """
+            ALTER TABLE authority ADD COLUMN upstream_root TEXT;
+            ALTER TABLE authority ADD COLUMN upstream_chain BLOB;
+            """,
         ])
 }
 

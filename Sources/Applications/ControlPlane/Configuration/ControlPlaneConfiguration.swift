@@ -41,6 +41,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var requireParent = false
     /// DNS names and IP addresses in the control plane's own certificate, beside those of loopback and the bind address.
     package var serverNames: [String] = []
+    /// The authority above ours; nil when ours are roots themselves.
+    package var upstream: UpstreamAuthorityFiles?
     /// Whether and by what node agents can attest with a certificate of their own (`x509pop`).
     package var x509pop: X509PoP?
     /// Seconds between two signs of life on a quiet push stream.

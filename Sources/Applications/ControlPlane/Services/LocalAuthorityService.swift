@@ -50,6 +50,17 @@ struct LocalAuthorityService: Spire_Api_Server_Localauthority_V1_LocalAuthority.
             throw RPCError(error)
         }
     }
+
+    /// The root that is meant, where there are roots of somebody else's.
+    private func upstreamRoot(_ id: String) throws(RPCError) -> String {
+        guard authorities.upstream != nil else {
+            throw RPCError(code: .failedPrecondition, message: "upstream authority is not configured")
+        }
+        guard authorities.records.contains(where: { $0.kind == .x509 && $0.id == id && $0.status != .external }) else {
+            return id
+        }
+        throw RPCError(code: .invalidArgument, message: "`\(id)` is an authority of this server, not an upstream one")
+    }
 }
 
 // MARK: X.509
@@ -96,13 +107,15 @@ extension LocalAuthorityService {
     func taintX509UpstreamAuthority(
         request: Spire_Api_Server_Localauthority_V1_TaintX509UpstreamAuthorityRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Localauthority_V1_TaintX509UpstreamAuthorityResponse {
-        throw RPCError(code: .failedPrecondition, message: "upstream authority is not configured")
+        let state = try await taint(.x509, upstreamRoot(request.subjectKeyID), context)
+        return .with { $0.upstreamAuthoritySubjectKeyID = state.authorityID }
     }
 
     func revokeX509UpstreamAuthority(
         request: Spire_Api_Server_Localauthority_V1_RevokeX509UpstreamAuthorityRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Localauthority_V1_RevokeX509UpstreamAuthorityResponse {
-        throw RPCError(code: .failedPrecondition, message: "upstream authority is not configured")
+        let state = try await revoke(.x509, upstreamRoot(request.subjectKeyID), context)
+        return .with { $0.upstreamAuthoritySubjectKeyID = state.authorityID }
     }
 }
 
@@ -195,6 +208,7 @@ extension Spire_Api_Server_Localauthority_V1_AuthorityState {
         self.init()
         authorityID = record.id
         expiresAt = record.notAfter.seconds
+        upstreamAuthoritySubjectKeyID = record.upstream?.rootID ?? ""
     }
 }
 

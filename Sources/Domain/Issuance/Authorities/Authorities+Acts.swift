@@ -38,14 +38,25 @@ extension Authorities {
         } catch {
             throw .keys(error)
         }
-        let record =
-            switch kind {
-            case .x509: try selfSigned(keyID, key, at: time, consuming: receipt)
-            case .jwt, .wit: tokenKey(kind, keyID, key, at: time)
+        let record: AuthorityRecord
+        var roots: [AuthorityRecord] = []
+        switch kind {
+        case .x509:
+            if let upstream {
+                (record, roots) = try await signed(by: upstream, keyID, key, at: time, consuming: receipt)
+            } else {
+                record = try selfSigned(keyID, key, at: time, consuming: receipt)
             }
+        case .jwt, .wit: record = tokenKey(kind, keyID, key, at: time)
+        }
         var machine = snapshot.machine
         let displaced = machine.record(kind, .prepared)?.keyID
-        try await replace(with: machine.prepare(record))
+        var stored = machine.prepare(record)
+        for root in roots where isNew(root) {
+            guard stored.records.count < Self.maximumRecords else { throw .bundleFull }
+            stored = machine.append(root)
+        }
+        try await replace(with: stored)
         var keys = snapshot.keys
         keys[keyID] = key
         if let displaced { keys[displaced] = nil }
@@ -97,6 +108,46 @@ extension Authorities {
         return AuthorityRecord(
             kind: .x509, id: HexText.encode(publicKey.subjectKeyIdentifier), keyID: keyID, certificate: certificate,
             publicKey: publicKey.derSPKI, notBefore: notBefore, notAfter: notAfter, status: .prepared, createdAt: time)
+    }
+
+    /// A certificate for the key, signed by the authority above, and the roots to trust for it.
+    private func signed(
+        by upstream: any UpstreamAuthority, _ keyID: KeyID, _ key: P256.Signing.PrivateKey, at time: UnixTime,
+        consuming receipt: consuming AuditReceipt
+    ) async throws(AuthoritiesError) -> (AuthorityRecord, roots: [AuthorityRecord]) {
+        let publicKey = SubjectPublicKey(key.publicKey)
+        let serialNumber: SerialNumber
+        do {
+            serialNumber = try .fresh(randomBytes: randomBytes)
+        } catch {
+            throw .keys(.badRandomness)
+        }
+        let answer: UpstreamCertificate
+        do {
+            answer = try await upstream.sign(
+                trustDomain: trustDomain, publicKey: publicKey, serialNumber: serialNumber,
+                notBefore: UnixTime(seconds: (time - IssuanceDefaults.backdating).seconds),
+                notAfter: UnixTime(seconds: (time + options.x509Lifetime).seconds))
+        } catch {
+            throw .upstream(error)
+        }
+        // Whoever signed it: what it says is ours to check, before a verifier does.
+        let certificate = answer.certificate
+        guard certificate.publicKey == publicKey, certificate.uriSANs == [trustDomain.idString] else {
+            throw .signingFailed
+        }
+        var roots: [AuthorityRecord] = []
+        for root in answer.roots where root.notAfter > time { roots.append(try self.record(root, at: time)) }
+        let rootID = HexText.encode(CertificateIssuer(answer.root).keyIdentifier)
+        guard roots.contains(where: { $0.id == rootID }) else { throw .upstream(.noRoot) }
+        return (
+            AuthorityRecord(
+                kind: .x509, id: HexText.encode(publicKey.subjectKeyIdentifier), keyID: keyID,
+                certificate: certificate.der, publicKey: publicKey.derSPKI, notBefore: certificate.notBefore,
+                notAfter: certificate.notAfter, status: .prepared, createdAt: time,
+                upstream: .init(rootID: rootID, chain: answer.chain)),
+            roots
+        )
     }
 
     private func tokenKey(

@@ -47,7 +47,7 @@ extension Authorities {
                 switch record.status {
                 case .active: .isActive
                 case .prepared: .isPrepared
-                case .old, .external: record.isTainted ? .isTainted : nil
+                case .old, .external: keepingRefusal(of: record) ?? (record.isTainted ? .isTainted : nil)
                 }
             }
             try await change(.authorityTaint, record, agent, requestID) { $0.taint(record) }
@@ -65,12 +65,21 @@ extension Authorities {
                 switch record.status {
                 case .active: .isActive
                 case .prepared: .isPrepared
-                case .old, .external: record.isTainted ? nil : .notTainted
+                case .old, .external: keepingRefusal(of: record) ?? (record.isTainted ? nil : .notTainted)
                 }
             }
             try await change(.authorityRevoke, record, agent, requestID) { $0.prune(record) }
             return record
         }
+    }
+
+    /// Why what an authority signed is not to be replaced yet, or not on its account; nil when it may be.
+    private func keepingRefusal(of record: AuthorityRecord) -> AuthorityRefusal? {
+        if record.upstream != nil { return .hasUpstream }
+        let isAboveASigner = snapshot.machine.stored.records.contains {
+            ($0.status == .active || $0.status == .prepared) && $0.upstream?.rootID == record.id
+        }
+        return isAboveASigner ? .isActive : nil
     }
 
     /// One act without keys: what the machine makes of it is recorded, stored and published.

@@ -34,18 +34,18 @@ extension Authorities {
     /// Most authorities of both kinds together: what readers of a bundle take of one kind.
     package static let maximumRecords = TrustBundle.maximumKeys
 
-    private func isNew(_ record: AuthorityRecord) -> Bool {
+    func isNew(_ record: AuthorityRecord) -> Bool {
         !snapshot.machine.stored.records.contains { $0.kind == record.kind && $0.id == record.id }
     }
 
-    private func record(
+    func record(
         _ certificate: ParsedCertificate, at time: UnixTime
     ) throws(AuthoritiesError) -> AuthorityRecord {
         guard certificate.isCA, certificate.keyUsage?.contains(.keyCertSign) ?? true, certificate.notAfter > time,
             certificate.uriSANs.allSatisfy({ $0 == trustDomain.id.string })
         else { throw .notAnAuthority }
         return AuthorityRecord(
-            kind: .x509, id: HexText.encode(certificate.publicKey.subjectKeyIdentifier), keyID: nil,
+            kind: .x509, id: HexText.encode(CertificateIssuer(certificate).keyIdentifier), keyID: nil,
             certificate: certificate.der, publicKey: certificate.publicKey.derSPKI, notBefore: certificate.notBefore,
             notAfter: certificate.notAfter, status: .external, createdAt: time)
     }

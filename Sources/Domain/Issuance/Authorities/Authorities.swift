@@ -31,6 +31,8 @@ package final class Authorities: Sendable {
     let now: Clock
     let randomBytes: RandomBytes
     let options: Options
+    /// Who signs new authorities for X.509-SVIDs; nil when they are their own roots.
+    package let upstream: (any UpstreamAuthority)?
     /// Changes pass one at a time.
     let turnstile = Turnstile()
     private let state: Mutex<State>
@@ -46,24 +48,26 @@ package final class Authorities: Sendable {
     /// Loads what is stored, makes what is missing, and is ready to sign when it returns.
     package static func open(
         trustDomain: TrustDomain, keyStore: any KeyStore, store: any AuthorityStore, audit: AuditLog,
-        options: Options = Options(), now: @escaping Clock, randomBytes: @escaping RandomBytes
+        options: Options = Options(), upstream: (any UpstreamAuthority)? = nil, now: @escaping Clock,
+        randomBytes: @escaping RandomBytes
     ) async throws(AuthoritiesError) -> Authorities {
         let authorities = try Authorities(
-            trustDomain: trustDomain, keyStore: keyStore, store: store, audit: audit, options: options, now: now,
-            randomBytes: randomBytes)
+            trustDomain: trustDomain, keyStore: keyStore, store: store, audit: audit, options: options,
+            upstream: upstream, now: now, randomBytes: randomBytes)
         try await authorities.tick(at: now())
         return authorities
     }
 
     private init(
         trustDomain: TrustDomain, keyStore: any KeyStore, store: any AuthorityStore, audit: AuditLog,
-        options: Options, now: @escaping Clock, randomBytes: @escaping RandomBytes
+        options: Options, upstream: (any UpstreamAuthority)?, now: @escaping Clock, randomBytes: @escaping RandomBytes
     ) throws(AuthoritiesError) {
         self.trustDomain = trustDomain
         self.keyStore = keyStore
         self.store = store
         self.audit = audit
         self.options = options
+        self.upstream = upstream
         self.now = now
         self.randomBytes = randomBytes
         guard let serverID = try? SPIFFEID(trustDomain: trustDomain, path: "/spire/server") else {

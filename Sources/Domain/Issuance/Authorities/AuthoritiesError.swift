@@ -16,6 +16,8 @@ package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertib
     case certificate(CertificateTemplateError)
     /// The cryptographic library could not sign.
     case signingFailed
+    /// The authority above signs nothing.
+    case upstream(UpstreamError)
     /// A certificate that somebody wants in the bundle cannot sign SVIDs of this trust domain, or has ended.
     case notAnAuthority
     /// There is already as much as a bundle holds.
@@ -32,6 +34,7 @@ package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertib
         case .damaged(let id): "the stored authority `\(id)` is damaged: restore the data directory from a backup"
         case .certificate(let error): "the authority's certificate cannot be made: \(error)"
         case .signingFailed: "signing failed"
+        case .upstream(let error): error.description
         case .notAnAuthority: "the certificate is not an authority of this trust domain"
         case .bundleFull: "the bundle is full"
         case .refused(let refusal): refusal.description

@@ -44,10 +44,25 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
     package let createdAt: UnixTime
     /// Whether everything that it signed is to be replaced; it still verifies until it is revoked.
     package var isTainted: Bool
+    /// Who signed the certificate; nil for a root. Only roots stand in the bundle.
+    package let upstream: Upstream?
+
+    /// What leads from an authority of ours to its root.
+    package struct Upstream: Sendable, Hashable {
+        /// The root's subject key identifier in hex: the `id` of its record.
+        package let rootID: String
+        /// DER of the certificates in between.
+        package let chain: [[UInt8]]
+
+        package init(rootID: String, chain: [[UInt8]]) {
+            self.rootID = rootID
+            self.chain = chain
+        }
+    }
 
     package init(
         kind: Kind, id: String, keyID: KeyID?, certificate: [UInt8]?, publicKey: [UInt8], notBefore: UnixTime,
-        notAfter: UnixTime, status: Status, createdAt: UnixTime, isTainted: Bool = false
+        notAfter: UnixTime, status: Status, createdAt: UnixTime, isTainted: Bool = false, upstream: Upstream? = nil
     ) {
         self.kind = kind
         self.id = id
@@ -59,5 +74,6 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
         self.status = status
         self.createdAt = createdAt
         self.isTainted = isTainted
+        self.upstream = upstream
     }
 }

@@ -28,6 +28,8 @@ final class AuthoritySnapshot: Sendable {
         for record in machine.stored.records {
             switch record.kind {
             case .x509:
+                // Below an upstream authority that one's roots are trusted, which have records of their own.
+                guard record.upstream == nil else { continue }
                 guard let certificate = record.certificate,
                     let root = try? X509Authority(der: certificate, isTainted: record.isTainted)
                 else { throw .damaged(id: record.id) }
@@ -64,10 +66,11 @@ final class AuthoritySnapshot: Sendable {
             if let old = previous?.x509, old.id == record.id {
                 x509 = old
             } else {
-                guard let root = roots.first(where: { $0.der == record.certificate }) else {
+                guard let certificate = record.certificate.flatMap({ try? ParsedCertificate(der: $0) }) else {
                     throw .damaged(id: record.id)
                 }
-                x509 = X509SigningAuthority(id: record.id, certificate: root.certificate, key: key)
+                x509 = X509SigningAuthority(
+                    id: record.id, certificate: certificate, upstream: record.upstream, key: key)
             }
         } else {
             x509 = nil

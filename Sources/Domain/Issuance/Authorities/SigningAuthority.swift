@@ -21,11 +21,14 @@ package final class X509SigningAuthority: Sendable {
     private let key: P256.Signing.PrivateKey
     private let signatures = Atomic<Int>(0)
 
-    init(id: String, certificate: ParsedCertificate, key: P256.Signing.PrivateKey) {
+    /// - Parameter upstream: what leads to the root, if this authority is none.
+    init(
+        id: String, certificate: ParsedCertificate, upstream: AuthorityRecord.Upstream?, key: P256.Signing.PrivateKey
+    ) {
         self.id = id
         self.certificate = certificate
         notAfter = certificate.notAfter
-        upstreamChain = []
+        upstreamChain = upstream.map { [certificate.der] + $0.chain } ?? []
         issuer = CertificateIssuer(certificate)
         self.key = key
     }

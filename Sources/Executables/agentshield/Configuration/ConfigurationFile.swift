@@ -64,6 +64,7 @@ enum ConfigurationKey {
             "oidc_set_key_use",
             "web_certificates", "federates_with", "federation_web_roots", "require_parent", "dns_names",
             "x509pop_mode", "x509pop_ca_bundle_paths", "x509pop_svid_prefix",
+            "upstream_cert_file_path", "upstream_key_file_path", "upstream_bundle_file_path",
             "log_level", "log_format", "ready_file",
         ],
         "agent": [

@@ -46,6 +46,16 @@ struct ServerOptions: ParsableArguments {
     var dnsNames: [String] = []
 
     @Option(
+        name: .flag("upstreamCert"),
+        help: "Certificate (PEM) of the authority that signs this server's authorities, and those above it.")
+    var upstreamCertificate: String?
+    @Option(name: .flag("upstreamKey"), help: "Its private key (PEM), readable by nobody else.")
+    var upstreamKey: String?
+    @Option(
+        name: .flag("upstreamBundle"), help: "The roots above it (PEM); not needed when it is a root itself.")
+    var upstreamBundle: String?
+
+    @Option(
         name: .flag("x509popCABundle"),
         help: "File with authorities (PEM) whose certificates attest node agents; repeat for more.")
     var x509popCABundles: [String] = []
@@ -96,7 +106,28 @@ struct ServerOptions: ParsableArguments {
             throw CommandFailure("\(settings.name("dns_names")): `\(name)` is neither a DNS name nor an IP address")
         }
         configuration.x509pop = try x509pop(settings)
+        configuration.upstream = try upstream(settings)
         return configuration
+    }
+
+    private func upstream(_ settings: Settings) throws -> UpstreamAuthorityFiles? {
+        let certificate = try settings.text("upstream_cert_file_path", flag: upstreamCertificate).map(absolute)
+        let key = try settings.text("upstream_key_file_path", flag: upstreamKey).map(absolute)
+        let bundle = try settings.text("upstream_bundle_file_path", flag: upstreamBundle).map(absolute)
+        switch (certificate, key) {
+        case (nil, nil):
+            guard bundle == nil else {
+                throw CommandFailure(
+                    "\(settings.name("upstream_bundle_file_path")) means nothing without "
+                        + settings.name("upstream_cert_file_path"))
+            }
+            return nil
+        case (let certificate?, let key?):
+            return UpstreamAuthorityFiles(certificatePath: certificate, privateKeyPath: key, bundlePath: bundle)
+        case (nil, _?): throw CommandFailure("\(settings.name("upstream_cert_file_path")) is needed with the key")
+        case (_?, nil):
+            throw CommandFailure("\(settings.name("upstream_key_file_path")) is needed with the certificate")
+        }
     }
 
     private func x509pop(_ settings: Settings) throws -> ControlPlaneConfiguration.X509PoP? {

@@ -80,12 +80,12 @@ package struct CertificateTemplate: Sendable {
     }
 
     /// The bytes that are signed.
-    package func tbsCertificate() -> [UInt8] {
+    package func tbsCertificate(algorithm: SigningAlgorithm = .ecdsaWithSHA256) -> [UInt8] {
         var writer = DERWriter(capacity: 768)
         writer.element(DERTag.sequence) { tbs in
             tbs.raw(Self.version3)
             tbs.unsignedInteger(serialNumber.bytes)
-            tbs.raw(Self.ecdsaWithSHA256)
+            tbs.raw(algorithm.identifier)
             tbs.raw(issuerName)
             tbs.element(DERTag.sequence) { validity in
                 validity.time(notBefore)
@@ -100,6 +100,12 @@ package struct CertificateTemplate: Sendable {
         return writer.bytes
     }
 
+    /// The certificate in DER, signed by a key that is not ours; throws only what `signature` throws.
+    package func sign(algorithm: SigningAlgorithm, _ signature: ([UInt8]) throws -> [UInt8]) rethrows -> [UInt8] {
+        let body = tbsCertificate(algorithm: algorithm)
+        return Self.wrap(body, algorithm, try signature(body))
+    }
+
     /// The certificate in DER, signed with ECDSA and SHA-256; throws only if signing fails.
     package func sign(with key: P256.Signing.PrivateKey) throws -> [UInt8] {
         try Self.sign(tbsCertificate(), with: key)
@@ -109,11 +115,14 @@ package struct CertificateTemplate: Sendable {
 extension CertificateTemplate {
     /// Wraps signed bytes, algorithm and signature, the outer shape of certificates and requests alike.
     static func sign(_ body: [UInt8], with key: P256.Signing.PrivateKey) throws -> [UInt8] {
-        let signature = try key.signature(for: SHA256.hash(bytes: body)).derRepresentation
-        var writer = DERWriter(capacity: body.count + 112)
+        wrap(body, .ecdsaWithSHA256, [UInt8](try key.signature(for: SHA256.hash(bytes: body)).derRepresentation))
+    }
+
+    private static func wrap(_ body: [UInt8], _ algorithm: SigningAlgorithm, _ signature: [UInt8]) -> [UInt8] {
+        var writer = DERWriter(capacity: body.count + signature.count + 40)
         writer.element(DERTag.sequence) { outer in
             outer.raw(body)
-            outer.raw(Self.ecdsaWithSHA256)
+            outer.raw(algorithm.identifier)
             outer.bitString(signature)
         }
         return writer.bytes
@@ -162,9 +171,6 @@ extension CertificateTemplate {
     }
 
     private static let version3: [UInt8] = [0xa0, 0x03, 0x02, 0x01, 0x02]
-    private static let ecdsaWithSHA256: [UInt8] = [
-        0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
-    ]
 
     /// KeyUsage keyCertSign and cRLSign, critical.
     private static let authorityKeyUsage: [UInt8] = {
@@ -204,5 +210,25 @@ package enum CertificateTemplateError: Error, Equatable, Sendable, CustomStringC
         case .badDNSName(let name): "\(quoted(name)) is not a DNS name"
         case .badPathLength: "the path length is out of range"
         }
+    }
+}
+
+extension CertificateTemplate {
+    /// What certificates are signed with: ours with the first, those of an upstream authority with any.
+    package struct SigningAlgorithm: Sendable {
+        /// The AlgorithmIdentifier in DER.
+        let identifier: [UInt8]
+
+        /// RFC 5758 §3.2.
+        package static let ecdsaWithSHA256 = SigningAlgorithm(
+            identifier: [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02])
+        /// RFC 5758 §3.2.
+        package static let ecdsaWithSHA384 = SigningAlgorithm(
+            identifier: [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03])
+        /// RFC 4055 §5, with the NULL that it demands.
+        package static let sha256WithRSA = SigningAlgorithm(
+            identifier: [
+                0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00,
+            ])
     }
 }

@@ -73,7 +73,7 @@ package enum X509BundleError: Error, Equatable, Sendable, CustomStringConvertibl
 
 extension DERReader {
     /// Splits elements that follow each other without separator; more than `limit` of them are refused.
-    static func split(_ bytes: [UInt8], limit: Int) throws(DERError) -> [[UInt8]] {
+    package static func split(_ bytes: [UInt8], limit: Int) throws(DERError) -> [[UInt8]] {
         var reader = DERReader(bytes)
         var parts: [[UInt8]] = []
         while !reader.isAtEnd {
