@@ -24,6 +24,8 @@ struct RunningControlPlane: Sendable {
         var configuration = ControlPlaneConfiguration(trustDomain: trustDomain, dataDirectory: directory)
         configuration.nodeAPIPort = 0
         configuration.httpsPort = 0
+        // Every node of a test has the same address.
+        configuration.rateLimits = .off
         change(&configuration)
         let controlPlane = ControlPlane(
             configuration: configuration, version: "test",

@@ -8,6 +8,7 @@ import pytest
 from harness.domain import run_cli
 from wire import messages as m
 from wire.admin import entry
+from wire.keys import csr, new_key, spiffe_id
 
 L = m.logger.LogLevel
 
@@ -114,3 +115,37 @@ class TestHistory:
         server.cli("bundle", "delete", "-id", "other.test")
         told = [e["event"]["type"] for e in server.cli_json("bundle", "history", "-id", "other.test")["entries"]]
         assert told == ["bundle.set", "bundle.delete"]
+
+
+class TestRateLimits:
+    def test_a_batch_counts_as_its_size_and_administrators_are_free(self, start):
+        server = start("rate.test", only_server=True, extra=("-rateLimitSigning", "2"))
+        with server.spire_agent() as node:
+            node.attest(server.admin.join_token().encode())
+            made = [
+                server.admin.create_one(entry(f"{server.id}/{n}", node.identity.id, ["unix:uid:1"])).id for n in range(3)
+            ]
+            node.sync()
+            with pytest.raises(grpc.RpcError) as error:
+                node.sign_raw([(id, csr(new_key())) for id in made])
+            assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert error.value.details() == "rate (3) exceeds burst size (2)"
+            assert all(result.status.code == 0 for result in node.sign_raw([(id, csr(new_key())) for id in made[:2]]))
+            for _ in range(3):
+                assert node.jwt(made[0], ["a"]).token
+        request = m.svid.MintJWTSVIDRequest(id=spiffe_id(f"{server.id}/x"), audience=["a"])
+        for _ in range(5):
+            assert server.admin.svids.MintJWTSVID(request, timeout=20).svid.token
+
+    def test_our_agent_gets_all_its_svids_under_a_low_limit(self, start):
+        domain = start("rate.test", extra=("-rateLimitSigning", "4", "-rateLimitAttestation", "1"))
+        paths = [f"/{n}" for n in range(6)]
+        for path in paths:
+            domain.entry(path)
+        domain.wait_for_ids(*paths, within=30)
+
+    @pytest.mark.parametrize("rate", ["-1", "1000001", "many"])
+    def test_what_is_no_rate_is_refused(self, tmp_path, rate):
+        flags = (f"-rateLimitSigning={rate}",)
+        done = run_cli("server", "run", "-trustDomain", "a.test", "-dataDir", tmp_path, *flags, check=False)
+        assert done.returncode != 0

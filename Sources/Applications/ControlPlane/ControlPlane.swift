@@ -148,18 +148,21 @@ package struct ControlPlane: Sendable {
         let addresses = Addresses()
         let health = HealthService()
         let authorizer = makeAuthorizer(parts)
+        let authorization = AuthorizationInterceptor(
+            authorizer: authorizer, refusals: parts.refusals,
+            limits: RateLimits(configuration.rateLimits, now: world.now, sleep: world.sleep))
         let nodeAPI = PeerServer.tls(
             host: configuration.bindAddress, port: configuration.nodeAPIPort,
             // SPIRE's server ends connections after three minutes too: agents then see new servers and certificates.
             limits: .with { $0.maximumAge = .seconds(180) },
             context: { parts.identity.nodeAPIContext }, verifyClient: { authorizer.verify($0, world.now()) != nil },
             services: nodeServices(parts),
-            interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)]
+            interceptors: [.apply(authorization, to: .all)]
         )
         let admin = PeerServer.unixSocket(
             path: configuration.resolvedAdminSocketPath, access: .owner,
             services: adminServices(parts, health, addresses),
-            interceptors: [.apply(AuthorizationInterceptor(authorizer: authorizer, refusals: parts.refusals), to: .all)]
+            interceptors: [.apply(authorization, to: .all)]
         )
         let https = HTTPSListener(
             address: configuration.bindAddress, port: configuration.httpsPort, identity: parts.identity.live,

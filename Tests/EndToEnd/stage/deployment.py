@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Optional, Sequence
 
-from harness.domain import TrustDomain, default_binary, run_cli, temporary_folder
+from harness.domain import NO_LIMITS, TrustDomain, default_binary, run_cli, temporary_folder
 from harness.process import Process
 
 
@@ -37,7 +37,7 @@ class Deployment(TrustDomain):
             [
                 default_binary(), "server", "run", "-dataDir", self.data, "-trustDomain", self.name,
                 "-socketPath", self.folder / "a.sock", "-serverPort", self.port, "-httpsPort", self.https_port,
-                "-readyFile", ready, *self.server_flags,
+                "-readyFile", ready, *NO_LIMITS, *self.server_flags,
             ],
             self.folder,
         )  # fmt: skip
@@ -102,7 +102,7 @@ class OneProcess(TrustDomain):
             [
                 default_binary(), "up", "-dataDir", self.data, "-trustDomain", self.name,
                 "-socketPath", self.folder / "w.sock", "-serverPort", "0", "-httpsPort", "0", "-readyFile", ready,
-                *self.extra,
+                *NO_LIMITS, *self.extra,
             ],
             self.folder,
         )  # fmt: skip

@@ -19,6 +19,10 @@ ANY_NODE = "/agentshield/any-node"
 """The built-in alias that every node agent of the trust domain belongs to."""
 
 
+NO_LIMITS = ("-rateLimitAttestation", "0", "-rateLimitSigning", "0", "-rateLimitStatus", "0")
+"""All nodes of a test come from one address; a later flag wins."""
+
+
 def default_binary() -> Path:
     root = Path(__file__).resolve().parents[3]
     return Path(os.environ.get("AGENTSHIELD") or root / ".build" / "debug" / "agentshield").absolute()
@@ -184,7 +188,7 @@ def start_up(
             [
                 default_binary(), "up", "-dataDir", domain.folder / "data", "-trustDomain", name,
                 "-socketPath", domain.folder / "w.sock", "-serverPort", "0", "-httpsPort", "0",
-                "-readyFile", ready, *extra,
+                "-readyFile", ready, *NO_LIMITS, *extra,
             ],
             domain.folder,
             user,
@@ -204,7 +208,7 @@ def start_server(name: str = "interop.test", folder: Optional[Path] = None, extr
             [
                 default_binary(), "server", "run", "-dataDir", domain.folder / "data", "-trustDomain", name,
                 "-socketPath", domain.folder / "a.sock", "-serverPort", "0", "-httpsPort", "0",
-                "-readyFile", ready, *extra,
+                "-readyFile", ready, *NO_LIMITS, *extra,
             ],
             domain.folder,
         )

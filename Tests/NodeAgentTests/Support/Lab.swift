@@ -92,6 +92,8 @@ final class Lab: Sendable {
             trustDomain: Self.trustDomain, dataDirectory: "\(directory)/server")
         configuration.nodeAPIPort = port
         configuration.httpsPort = 0
+        // Every node of a test has the same address.
+        configuration.rateLimits = .off
         change(&configuration)
         let controlPlane = ControlPlane(
             configuration: configuration, version: "test", logger: Self.logger, logLevel: LogLevelSwitch(.info),

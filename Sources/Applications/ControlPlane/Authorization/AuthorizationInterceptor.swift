@@ -6,6 +6,7 @@ import PeerRPC
 struct AuthorizationInterceptor: ServerInterceptor {
     let authorizer: Authorizer
     let refusals: RefusalRecorder
+    let limits: RateLimits
 
     func intercept<Input: Sendable, Output: Sendable>(
         request: StreamingServerRequest<Input>, context: ServerContext,
@@ -29,7 +30,7 @@ struct AuthorizationInterceptor: ServerInterceptor {
         }
         var context = context
         let requestRefusals = RequestRefusals(recorder: refusals, method: method, caller: caller)
-        context.transportSpecific = CallerContext(caller: caller, refusals: requestRefusals)
+        context.transportSpecific = CallerContext(caller: caller, refusals: requestRefusals, limits: limits)
         let authorized = context
         return try await authorized.observingFailure(requestRefusals.note) {
             try await next(request, authorized)

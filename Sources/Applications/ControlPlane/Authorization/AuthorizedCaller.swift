@@ -47,6 +47,7 @@ package struct AuthorizedCaller: Sendable {
 struct CallerContext: ServerContext.TransportSpecific {
     let caller: AuthorizedCaller
     let refusals: RequestRefusals
+    let limits: RateLimits
 }
 
 extension ServerContext {

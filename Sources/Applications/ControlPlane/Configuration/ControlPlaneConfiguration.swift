@@ -45,12 +45,33 @@ package struct ControlPlaneConfiguration: Sendable {
     package var upstream: UpstreamAuthorityFiles?
     /// Whether and by what node agents can attest with a certificate of their own (`x509pop`).
     package var x509pop: X509PoP?
+    /// How often one host may call what costs much.
+    package var rateLimits = RateLimits()
     /// Seconds between two signs of life on a quiet push stream.
     package var pushHeartbeat: Int64 = 15
 
     package init(trustDomain: TrustDomain, dataDirectory: String) {
         self.trustDomain = trustDomain
         self.dataDirectory = dataDirectory
+    }
+
+    /// Calls per second of one host, SPIRE's by default; nil for no limit.
+    package struct RateLimits: Sendable {
+        /// AttestAgent.
+        package var attestation: Int? = 1
+        /// Certificates and tokens that are signed for others, counted apart; each item of a batch counts.
+        package var signing: Int? = 500
+        /// PostStatus.
+        package var status: Int? = 10
+
+        package init(attestation: Int? = 1, signing: Int? = 500, status: Int? = 10) {
+            self.attestation = attestation
+            self.signing = signing
+            self.status = status
+        }
+
+        /// No limits.
+        package static let off = RateLimits(attestation: nil, signing: nil, status: nil)
     }
 
     /// Whose certificates attest a node.

@@ -38,6 +38,7 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
             throw RPCError(code: .invalidArgument, message: "malformed param: missing X509-SVID parameters")
         }
         let csr = try Self.parse(params.params.csr)
+        try await context.spend()
         let node: ProvenNode
         switch (params.data.type, x509pop) {
         case (JoinTokenAttestation.type, _):
@@ -85,6 +86,7 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
             throw PermissionDeniedReason.error(for: .mustReattest)
         }
         let csr = try Self.parse(request.params.csr)
+        try await context.spend()
         let issued = try await issue(agent.id, csr, agent.caller.audit, agent.caller)
         do throws(RegistryError) {
             _ = try await registry.renewNode(
@@ -100,6 +102,7 @@ struct AgentService: Spire_Api_Server_Agent_V1_Agent.SimpleServiceProtocol {
         request: Spire_Api_Server_Agent_V1_PostStatusRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Agent_V1_PostStatusResponse {
         let agent = try context.liveAgent
+        try await context.spend()
         do throws(RegistryError) {
             try await registry.postStatus(
                 agent.id, agentVersion: request.agentVersion, by: agent.caller.audit, requestID: agent.caller.requestID)

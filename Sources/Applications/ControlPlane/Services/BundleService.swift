@@ -192,6 +192,7 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
                 $0.trustDomain = trustDomain.name
                 $0.jwtAuthorities = [request.jwtAuthority]
             }, "invalid JWT authority")
+        try await context.spend()
         try await append(x509: [], jwt: wanted.jwtAuthorities, caller)
         return .with { $0.jwtAuthorities = Spire_Api_Types_Bundle(authorities.bundle).jwtAuthorities }
     }

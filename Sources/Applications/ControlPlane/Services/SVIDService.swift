@@ -23,6 +23,7 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
         guard request.params.count <= Self.maximumBatch else {
             throw RPCError(code: .invalidArgument, message: "a batch carries at most \(Self.maximumBatch) requests")
         }
+        try await context.spend(request.params.count)
         // In parallel, so that the audit log commits the whole batch in few transactions.
         let results = await withTaskGroup(
             of: (Int, Spire_Api_Server_Svid_V1_BatchNewX509SVIDResponse.Result).self
@@ -66,6 +67,7 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
     ) async throws -> Spire_Api_Server_Svid_V1_NewJWTSVIDResponse {
         let agent = try context.liveAgent
         let entry = try entry(request.entryID, for: agent.id)
+        try await context.spend()
         do throws(IssuanceError) {
             let issued = try await issuer.issueJWTSVID(
                 for: agent.caller.issuance, entry: entry, audience: request.audience)
@@ -125,6 +127,7 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
         }
         guard !request.csr.isEmpty else { throw RPCError(code: .invalidArgument, message: "missing CSR") }
         let csr = try AgentService.parse(request.csr)
+        try await context.spend()
         do throws(IssuanceError) {
             let issued = try await issuer.issueDownstreamCA(
                 for: caller.issuance, entry: entry, csr: csr)
@@ -161,6 +164,7 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
         guard request.params.count <= Self.maximumBatch else {
             throw RPCError(code: .invalidArgument, message: "a batch carries at most \(Self.maximumBatch) requests")
         }
+        try await context.spend(request.params.count)
         let refusals = try context.refusals
         let results = await withTaskGroup(
             of: (Int, Spire_Api_Server_Svid_V1_BatchNewWITSVIDResponse.Result).self

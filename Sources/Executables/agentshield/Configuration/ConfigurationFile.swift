@@ -60,12 +60,13 @@ enum ConfigurationKey {
     static let known: [String: Set<String>] = [
         "server": [
             "trust_domain", "data_dir", "bind_address", "bind_port", "https_port", "socket_path", "ca_ttl",
-            "default_x509_svid_ttl", "default_jwt_svid_ttl", "agent_ttl", "jwt_issuer", "oidc_domains",
+            "default_x509_svid_ttl", "default_jwt_svid_ttl", "default_wit_svid_ttl", "agent_ttl", "jwt_issuer",
+            "oidc_domains",
             "oidc_set_key_use",
             "web_certificates", "federates_with", "federation_web_roots", "require_parent", "dns_names",
             "x509pop_mode", "x509pop_ca_bundle_paths", "x509pop_svid_prefix",
             "upstream_cert_file_path", "upstream_key_file_path", "upstream_bundle_file_path",
-            "log_level", "log_format", "ready_file",
+            "ratelimit_attestation", "ratelimit_signing", "ratelimit_status", "log_level", "log_format", "ready_file",
         ],
         "agent": [
             "trust_domain", "data_dir", "server_address", "server_port", "socket_path", "join_token", "join_token_file",

@@ -56,6 +56,19 @@ struct ServerOptions: ParsableArguments {
     var upstreamBundle: String?
 
     @Option(
+        name: .flag("rateLimitAttestation"),
+        help: "Attestations per second from one address, 0 for no limit (default 1).")
+    var rateLimitAttestation: Int64?
+    @Option(
+        name: .flag("rateLimitSigning"),
+        help: "Certificates, and tokens, signed per second for one address, 0 for no limit (default 500).")
+    var rateLimitSigning: Int64?
+    @Option(
+        name: .flag("rateLimitStatus"),
+        help: "Reports of node agents per second from one address, 0 for no limit (default 10).")
+    var rateLimitStatus: Int64?
+
+    @Option(
         name: .flag("x509popCABundle"),
         help: "File with authorities (PEM) whose certificates attest node agents; repeat for more.")
     var x509popCABundles: [String] = []
@@ -105,6 +118,12 @@ struct ServerOptions: ParsableArguments {
         for name in configuration.serverNames where !DNSName.isValid(name) && IPAddress(name) == nil {
             throw CommandFailure("\(settings.name("dns_names")): `\(name)` is neither a DNS name nor an IP address")
         }
+        configuration.rateLimits.attestation = try rate(
+            "ratelimit_attestation", rateLimitAttestation, configuration.rateLimits.attestation, settings)
+        configuration.rateLimits.signing = try rate(
+            "ratelimit_signing", rateLimitSigning, configuration.rateLimits.signing, settings)
+        configuration.rateLimits.status = try rate(
+            "ratelimit_status", rateLimitStatus, configuration.rateLimits.status, settings)
         configuration.x509pop = try x509pop(settings)
         configuration.upstream = try upstream(settings)
         return configuration
@@ -128,6 +147,14 @@ struct ServerOptions: ParsableArguments {
         case (_?, nil):
             throw CommandFailure("\(settings.name("upstream_key_file_path")) is needed with the certificate")
         }
+    }
+
+    private func rate(_ key: String, _ flag: Int64?, _ standard: Int?, _ settings: Settings) throws -> Int? {
+        guard let number = try settings.integer(key, flag: flag) else { return standard }
+        guard (0...1_000_000).contains(number) else {
+            throw CommandFailure("\(settings.name(key)): `\(number)` is not a rate from 0 to 1000000")
+        }
+        return number == 0 ? nil : Int(number)
     }
 
     private func x509pop(_ settings: Settings) throws -> ControlPlaneConfiguration.X509PoP? {
