@@ -12,7 +12,8 @@ from cryptography import x509
 from harness.domain import default_binary
 from harness.polling import eventually
 from harness.process import Process
-from stage.deployment import log_events, uid_selector
+from stage.deployment import Deployment, log_events, uid_selector
+from stage.line import Line
 
 
 def serial(response) -> int:
@@ -100,6 +101,63 @@ def test_a_revoked_certificate_is_replaced_and_named_in_the_crl(deployment):
         issuer = x509.load_der_x509_certificate(response.svids[0].bundle)
         assert crl.is_signature_valid(issuer.public_key())
         assert crl.issuer == issuer.subject
+
+
+@pytest.fixture
+def on_a_line():
+    """A node agent that reaches its control plane over a line that can be cut, and asks by push alone."""
+    domain = Deployment("cut-off.test", agent=["-syncInterval", "1h"])
+    line = None
+    try:
+        domain.start_server()
+        line = Line(domain.port)
+        domain.port = line.port
+        domain.start_agent()
+        yield domain, line
+    finally:
+        domain.discard()
+        if line is not None:
+            line.close()
+
+
+def verdict(api, token: str) -> grpc.StatusCode:
+    """What the node agent says of a token."""
+    try:
+        api.validate("shop", token)
+    except grpc.RpcError as refused:
+        return refused.code()
+    return grpc.StatusCode.OK
+
+
+def test_a_lost_push_is_made_up_for_and_silence_is_not_taken_for_good_news(on_a_line):
+    domain, line = on_a_line
+    for path in ("/refunds", "/other"):
+        domain.entry(path, [uid_selector()])
+    domain.wait_for_ids("/other", "/refunds")
+    with domain.workload() as api:
+        tokens = {svid.spiffe_id: svid.svid for svid in api.jwt_svid(["shop"]).svids}
+        revoked, other = (tokens[f"{domain.id}/{name}"] for name in ("refunds", "other"))
+        line.cut()
+        assert verdict(api, other) == grpc.StatusCode.OK, "what was confirmed just now still counts"
+        domain.cli("revoke", "-spiffeID", f"{domain.id}/refunds")
+        for token in (other, revoked):
+            eventually(lambda token=token: verdict(api, token) == grpc.StatusCode.UNAVAILABLE, "no news for 30 s", 90)
+        line.mend()
+        eventually(lambda: verdict(api, other) == grpc.StatusCode.OK, "the agent is back", 90)
+        assert verdict(api, revoked) == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_revoked_agent_gets_no_wit(deployment):
+    domain = deployment("no-wit.test")
+    domain.entry("/refunds", [uid_selector()])
+    domain.wait_for_ids("/refunds")
+    identity = f"{domain.id}/refunds"
+    mint = ("wit", "mint", "-spiffeID", identity)
+    assert domain.cli(*mint, check=False).returncode == 0
+    domain.cli("revoke", "-spiffeID", identity)
+    assert domain.cli(*mint, check=False).returncode == 1
+    domain.cli("unrevoke", "-spiffeID", identity)
+    assert domain.cli(*mint, check=False).returncode == 0
 
 
 class Thief:
