@@ -143,7 +143,18 @@ class TrustDomain:
     def wait_for_ids(self, *paths: str, within: float = 15) -> None:
         """Returns when this process's identities are exactly these."""
         wanted = sorted(self.id + path for path in paths)
-        eventually(lambda: sorted(self.ids()) == wanted, f"the workload has exactly {wanted}", within=within)
+        import grpc
+
+        def has_them() -> bool:
+            try:
+                return sorted(self.ids()) == wanted
+            except grpc.RpcError as error:
+                # An entry that comes or goes while its identity is waited for: clients are told to try again.
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
+                return False
+
+        eventually(has_them, f"the workload has exactly {wanted}", within=within)
 
     def forget_entries(self) -> None:
         """Deletes what `entry` made since the last time, and waits until no workload has it."""
