@@ -78,6 +78,15 @@ struct BackOffTests {
         }
         #expect(sizes == [5, 2, 1, 1, 2, 4, 5, 5])
     }
+
+    @Test func `a failed call with fewer requests than allowed halves these`() {
+        var batch = BatchSize(maximum: 500)
+        batch.failed(of: 40)
+        #expect(batch.current == 20)
+        batch.succeeded()
+        batch.failed(of: 1000)
+        #expect(batch.current == 20)
+    }
 }
 
 struct EntryExchangeTests {

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.x509.oid import NameOID
 
 from wire.keys import new_key, pkcs8_pem
@@ -128,3 +133,40 @@ def response(key, theirs: bytes, ours: Optional[bytes] = None, salt: object = pa
 def answerer(key, **options):
     """Answers challenges rightly."""
     return lambda challenge: response(key, nonce_of(challenge, key), **options)
+
+
+def verifier(root: Certified):
+    """The server's half, for `SpireServer.pop_check`: what was shown, the challenge, and a check of the answer."""
+
+    def begin(shown: bytes):
+        certificates = [
+            Certified(x509.load_der_x509_certificate(base64.b64decode(text, validate=True)), None)
+            for text in json.loads(shown)["certificates"]
+        ]
+        certificates[0].certificate.verify_directly_issued_by(root.certificate)
+        key = certificates[0].certificate.public_key()
+        is_rsa = isinstance(key, rsa.RSAPublicKey)
+        nonce = os.urandom(NONCE)
+        asked = {"nonce": base64.b64encode(nonce).decode()}
+        challenge = {"rsa_signature": asked if is_rsa else None, "ecdsa_signature": None if is_rsa else asked}
+
+        def check(answer: bytes) -> bool:
+            fields = json.loads(answer)["rsa_signature" if is_rsa else "ecdsa_signature"]
+            values = {name: base64.b64decode(text, validate=True) for name, text in fields.items()}
+            if len(values["nonce"]) != NONCE:
+                return False
+            digest = hashlib.sha256(nonce + values["nonce"]).digest()
+            try:
+                if is_rsa:
+                    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.AUTO)
+                    key.verify(values["signature"], digest, scheme, Prehashed(hashes.SHA256()))
+                else:
+                    numbers = (int.from_bytes(values[name], "big") for name in "rs")
+                    key.verify(encode_dss_signature(*numbers), digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+            except InvalidSignature:
+                return False
+            return True
+
+        return certificates, json.dumps(challenge).encode(), check
+
+    return begin

@@ -27,7 +27,7 @@ struct RevocationLoop: Sendable {
     /// Follows until the task is cancelled.
     func run() async throws {
         var backOff = parts.backOff
-        var wait = interval
+        var wait = parts.revocations.message.isOffered ? interval : Self.patience
         while true {
             _ = try await parts.revocationSignal.wait(upTo: wait, sleep: parts.sleep)
             do {

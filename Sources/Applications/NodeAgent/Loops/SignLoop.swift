@@ -36,7 +36,9 @@ struct SignLoop: Sendable {
                 try await sign(portion)
                 batch.succeeded()
             } catch let error as RPCError {
-                batch.failed()
+                batch.failed(of: portion.count)
+                // Too many at once: fewer are tried without delay.
+                if error.code == .resourceExhausted, batch.current < portion.count { continue }
                 if error.refusal != nil { parts.syncSignal.fire() }
                 parts.logger.warning(
                     "SVIDs not signed", metadata: ["reason": "\(error.message)", "count": "\(portion.count)"])

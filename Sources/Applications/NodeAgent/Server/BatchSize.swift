@@ -8,6 +8,7 @@ struct BatchSize: Sendable {
         current = maximum
     }
 
-    mutating func failed() { current = max(1, current / 2) }
+    /// `count`: CSRs of the call that failed, which may have been fewer than allowed.
+    mutating func failed(of count: Int? = nil) { current = max(1, min(current, count ?? current) / 2) }
     mutating func succeeded() { current = min(maximum, current * 2) }
 }
