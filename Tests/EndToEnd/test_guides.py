@@ -100,3 +100,17 @@ def test_envoy_in_ten_minutes(folder):
     assert "hello from spiffe://example.org/web" in call
     assert "curl: (5" in refused and "hello" not in refused
     assert "workload.attest" in log and "spiffe://example.org/web" in log
+
+
+def test_the_readmes_tour(folder):
+    guide = Guide("README.md", folder)
+    (guide.work / ".venv").symlink_to(ROOT / ".venv")
+    # What builds and installs has been done.
+    guide.blocks = [block for block in guide.blocks if "make " not in block[1]]
+    start, entry, fetched, python, launched, log, stop = guide.run()
+    assert "serving" in start and "spiffe://example.org/weather" in entry
+    assert "spiffe://example.org/weather" in fetched and "token(" in fetched
+    assert python.startswith("spiffe://example.org/weather until ")
+    assert "spiffe://example.org/planner" in launched
+    assert "example.org/agentshield/log" in log and "agree" in log
+    assert "agree" in stop
