@@ -28,36 +28,42 @@ import Testing
         }
         let certificates = svid.chain.map { PEM.encode(label: PEM.certificateLabel, der: $0) }
         let leaf = try write("leaf.pem", certificates[0] + svid.privateKeyPEM)
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
+        let output = "\(directory)/\(UUID().uuidString)"
+        var words =
             [
                 "timeout", "20", "openssl", "s_client", "-tls1_3", "-connect", "127.0.0.1:\(server.port)", "-cert",
                 leaf,
                 "-key", leaf,
             ] + arguments
         if certificates.count > 1 {
-            process.arguments? += ["-cert_chain", try write("chain.pem", certificates.dropFirst().joined())]
+            words += ["-cert_chain", try write("chain.pem", certificates.dropFirst().joined())]
         }
-        let output = Pipe()
+        // Through files, because Foundation can lose the end of a pipe and of a process.
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", "\"$@\" > '\(output)' 2>/dev/null; : > '\(output).end'", "sh"] + words
         let input = Pipe()
         process.standardInput = input
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
         try process.run()
         input.fileHandleForWriting.write(Data("hello-echo\n".utf8))
-        var text = ""
-        for await byte in output.fileHandleForReading.bytesUntilEnd {
-            text += byte
-            // The session ticket comes before the first answer.
-            if text.contains("hello-echo") { break }
-        }
+        // The session ticket comes before the first answer.
+        await wait { text(output).contains("hello-echo") || hasEnded(output) }
         try? input.fileHandleForWriting.write(contentsOf: Data("Q\n".utf8))
         try? input.fileHandleForWriting.close()
-        // `waitUntilExit` runs a run loop on a thread of the pool and can miss the end.
-        for _ in 0..<500 where process.isRunning { try? await Task.sleep(for: .milliseconds(10)) }
-        return text
+        await wait { hasEnded(output) }
+        return text(output)
     }
+
+    /// Returns when the condition holds, or when `timeout` must have ended the program.
+    private func wait(_ condition: () -> Bool) async {
+        for _ in 0..<2500 where !condition() { try? await Task.sleep(for: .milliseconds(10)) }
+    }
+
+    private func text(_ output: String) -> String {
+        String(decoding: FileManager.default.contents(atPath: output) ?? Data(), as: UTF8.self)
+    }
+
+    private func hasEnded(_ output: String) -> Bool { FileManager.default.fileExists(atPath: output + ".end") }
 
     enum Change: CaseIterable {
         case none, authorityGone, certificateExpired
@@ -89,22 +95,5 @@ import Testing
         }
         #expect(server.peers.withLock { $0.count } == (change == .none ? 2 : 1))
         await server.stop()
-    }
-}
-
-extension FileHandle {
-    /// What comes in, piece by piece.
-    var bytesUntilEnd: AsyncStream<String> {
-        AsyncStream { continuation in
-            readabilityHandler = { handle in
-                let data = handle.availableData
-                guard !data.isEmpty else {
-                    handle.readabilityHandler = nil
-                    continuation.finish()
-                    return
-                }
-                continuation.yield(String(decoding: data, as: UTF8.self))
-            }
-        }
     }
 }
