@@ -45,6 +45,13 @@ import Testing
 
     static let acts: [Act] = [
         entryAct("create entry", makeEntry),
+        entryAct("create entries") { bed in
+            let drafts = try ["/one", "/two"].map {
+                EntryDraft(spiffeID: try id($0), selectors: [try Selector(parsing: "a:1")])
+            }
+            let answers = await bed.registry.createEntries(drafts, by: TestBed.admin, requestID: "r")
+            for answer in answers { _ = try answer.get() }
+        },
         entryAct("update entry", prepare: makeEntry) { bed in
             let draft = EntryDraft(spiffeID: nil, hint: "new")
             _ = try await bed.registry.updateEntry("e", draft, mask: .hint, by: TestBed.admin, requestID: "r")
@@ -127,10 +134,14 @@ import Testing
                 && bed.bundles.table.records == bundles && bed.relationships.table.records == relationships
             #expect(isUnchanged == (fault == .failed))
             let events = try await bed.events(from: size)
-            #expect(events.map(\.phase) == ["intent", "outcome"])
-            #expect(events.last?.intentID == events.first?.id)
-            #expect(events.last?.observed == (fault == .failed ? "none" : "occurred"))
-            #expect(events.last?.reason == "storage")
+            let intents = events.prefix(events.count / 2)
+            let outcomes = events.suffix(events.count / 2)
+            #expect(!intents.isEmpty && events.count == intents.count + outcomes.count)
+            #expect(intents.allSatisfy { $0.phase == "intent" })
+            #expect(outcomes.allSatisfy { $0.phase == "outcome" })
+            #expect(outcomes.map(\.intentID) == intents.map(\.id))
+            #expect(outcomes.allSatisfy { $0.observed == (fault == .failed ? "none" : "occurred") })
+            #expect(outcomes.allSatisfy { $0.reason == "storage" })
         }
     }
 

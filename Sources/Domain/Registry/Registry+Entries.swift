@@ -72,37 +72,7 @@ extension Registry {
     package func createEntry(
         _ draft: EntryDraft, by agent: AuditEvent.AgentField, requestID: String
     ) async throws(RegistryError) -> EntryCreation {
-        let id = draft.id ?? newIdentifier()
-        let act = entryAct(.entryCreate, "create", id: id, digest: draft.digest(), by: agent, requestID: requestID)
-        let entry: RegistrationEntry
-        do {
-            entry = try rules.entry(from: draft, id: id, createdAt: now())
-        } catch {
-            throw await refuse(act, .invalidEntry(error))
-        }
-        // Most repetitions are found here, so they cost one record instead of an intent and an outcome.
-        if let similar = entrySnapshot.similar(to: entry) {
-            _ = await refuse(act, .similarEntryExists(id: similar.id))
-            return .similar(similar)
-        }
-        do throws(RegistryError) {
-            return try await perform(act) { () async throws(WriteFailure) in
-                try await self.entryLock.withLock { () async throws(WriteFailure) in
-                    try await self.refreshIfStale()
-                    let snapshot = self.entrySnapshot
-                    guard snapshot.entry(id) == nil else { throw .refused(.entryIDTaken) }
-                    if let similar = snapshot.similar(to: entry) {
-                        throw .refused(.similarEntryExists(id: similar.id))
-                    }
-                    try self.checkFederation(of: entry)
-                    try await self.apply([.insert(entry)])
-                    return Written(value: .created(entry), facts: ["spiffe_id": entry.spiffeID.string])
-                }
-            }
-        } catch {
-            if case .similarEntryExists(let other) = error, let similar = self.entry(other) { return .similar(similar) }
-            throw error
-        }
+        try await createEntries([draft], by: agent, requestID: requestID)[0].get()
     }
 
     /// Writes the masked fields of an entry and nothing else; its revision grows by 1.
@@ -155,7 +125,7 @@ extension Registry {
         }
     }
 
-    private func entryAct(
+    func entryAct(
         _ type: EventType, _ action: String, id: String, digest: String?, by agent: AuditEvent.AgentField,
         requestID: String
     ) -> RegistryAct {
@@ -166,7 +136,7 @@ extension Registry {
     }
 
     /// Entries may only federate with trust domains whose bundles are here.
-    private func checkFederation(of entry: RegistrationEntry) throws(WriteFailure) {
+    func checkFederation(of entry: RegistrationEntry) throws(WriteFailure) {
         let known = state.withLock { $0.bundles }
         for name in entry.federatesWith where known[name] == nil {
             throw .refused(.invalidEntry(.unknownTrustDomain(name)))

@@ -58,11 +58,17 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         let refusals = try context.refusals
         try Self.checkBatch(request.entries.count)
         let mask = request.hasOutputMask ? request.outputMask : nil
+        let drafts = request.entries.map { Self.draft($0, request.allowAnyLauncher) }
+        let creations = await registry.createEntries(
+            drafts.compactMap { try? $0.get() }, by: caller.audit, requestID: caller.requestID)
+        var made = creations.makeIterator()
         var response = Spire_Api_Server_Entry_V1_BatchCreateEntryResponse()
-        for wanted in request.entries {
+        for draft in drafts {
             var result = Spire_Api_Server_Entry_V1_BatchCreateEntryResponse.Result()
-            do {
-                switch try await create(wanted, request.allowAnyLauncher, caller) {
+            do throws(RPCError) {
+                _ = try draft.get()
+                guard let creation = made.next() else { throw RPCError(code: .internalError, message: "no answer") }
+                switch try creation.mapError({ RPCError($0) }).get() {
                 case .created(let entry):
                     result.status = .ok
                     result.entry = Spire_Api_Types_Entry(entry, mask: mask)
@@ -79,15 +85,15 @@ struct EntryService: Spire_Api_Server_Entry_V1_Entry.SimpleServiceProtocol {
         return response
     }
 
-    private func create(
-        _ wanted: Spire_Api_Types_Entry, _ allowsAnyLauncher: Bool, _ caller: AuthorizedCaller
-    ) async throws(RPCError) -> EntryCreation {
-        var draft = try wanted.draft()
-        draft.allowsAnyLauncher = allowsAnyLauncher
-        do throws(RegistryError) {
-            return try await registry.createEntry(draft, by: caller.audit, requestID: caller.requestID)
+    private static func draft(
+        _ wanted: Spire_Api_Types_Entry, _ allowsAnyLauncher: Bool
+    ) -> Result<EntryDraft, RPCError> {
+        do throws(RPCError) {
+            var draft = try wanted.draft()
+            draft.allowsAnyLauncher = allowsAnyLauncher
+            return .success(draft)
         } catch {
-            throw RPCError(error)
+            return .failure(error)
         }
     }
 

@@ -108,17 +108,15 @@ extension AuditLog {
     }
 
     /// Records events one after the other in one commit: all of them or none. At most `AuditLimits.eventsPerCall`.
-    /// Returns the index of the first.
+    /// Returns their ids, by which outcomes name their intents.
     @discardableResult
-    package func record(contentsOf events: [AuditEvent]) async throws(AuditError) -> Int64 {
+    package func record(contentsOf events: [AuditEvent]) async throws(AuditError) -> [String] {
         guard events.count <= AuditLimits.eventsPerCall else { throw .overloaded }
-        guard !events.isEmpty else { return size }
-        return try await enqueue(
-            events.map { event in
-                var event = event
-                _ = event.stamp(now: now, randomBytes: randomBytes)
-                return PreparedLeaf(event)
-            })
+        guard !events.isEmpty else { return [] }
+        var events = events
+        let ids = events.indices.map { events[$0].stamp(now: now, randomBytes: randomBytes) }
+        _ = try await enqueue(events.map { PreparedLeaf($0) })
+        return ids
     }
 
     private func enqueue(_ leaves: [PreparedLeaf]) async throws(AuditError) -> Int64 {
