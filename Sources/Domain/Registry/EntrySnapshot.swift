@@ -35,6 +35,12 @@ struct EntrySnapshot: Sendable {
         anyNode = BuiltInAlias.anyNode(in: trustDomain)
     }
 
+    /// All entries at once, put in the order of lists: so each index only grows at its end.
+    init(trustDomain: TrustDomain, entries: [RegistrationEntry]) {
+        self.init(trustDomain: trustDomain)
+        for box in entries.map(Box.init).sorted(by: { $0.position < $1.position }) { put(box) }
+    }
+
     var count: Int { byID.count }
 
     func entry(_ id: String) -> RegistrationEntry? { byID[id]?.entry }
@@ -145,9 +151,11 @@ struct EntrySnapshot: Sendable {
     // MARK: Changes
 
     /// Inserts the entry, or replaces the one with its ID.
-    mutating func put(_ entry: RegistrationEntry) {
+    mutating func put(_ entry: RegistrationEntry) { put(Box(entry)) }
+
+    private mutating func put(_ box: Box) {
+        let entry = box.entry
         remove(entry.id)
-        let box = Box(entry)
         byID[entry.id] = box
         ordered.put(box, at: box.position)
         bySPIFFEID.put(box, at: box.position, under: entry.spiffeID)

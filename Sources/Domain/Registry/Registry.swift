@@ -107,8 +107,7 @@ package final class Registry: Sendable {
     }
 
     func loadEntries() async throws(StoreError) {
-        var snapshot = EntrySnapshot(trustDomain: trustDomain)
-        for entry in try await stores.entries.allEntries() { snapshot.put(entry) }
+        let snapshot = EntrySnapshot(trustDomain: trustDomain, entries: try await stores.entries.allEntries())
         publish { state in
             state.entries = snapshot
             state.entriesAreStale = false

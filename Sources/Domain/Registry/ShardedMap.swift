@@ -26,18 +26,24 @@ struct ShardedMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 }
 
+// Both change the index where it lies: a copy taken out and put back would be copied by its first change.
 extension ShardedMap {
     /// Puts an item into the index of a key.
     mutating func put<Item>(_ item: Item, at position: ListPosition, under key: Key) where Value == OrderedIndex<Item> {
-        var index = self[key] ?? OrderedIndex()
-        index.put(item, at: position)
-        self[key] = index
+        let shard = Self.shard(of: key)
+        let old = shards[shard].count
+        shards[shard][key, default: OrderedIndex()].put(item, at: position)
+        count += shards[shard].count - old
     }
 
     /// Takes an item out of the index of a key; an empty index goes.
     mutating func remove<Item>(at position: ListPosition, under key: Key) where Value == OrderedIndex<Item> {
-        guard var index = self[key] else { return }
-        index.remove(at: position)
-        self[key] = index.isEmpty ? nil : index
+        let shard = Self.shard(of: key)
+        guard let place = shards[shard].index(forKey: key) else { return }
+        shards[shard].values[place].remove(at: position)
+        if shards[shard].values[place].isEmpty {
+            shards[shard].remove(at: place)
+            count -= 1
+        }
     }
 }

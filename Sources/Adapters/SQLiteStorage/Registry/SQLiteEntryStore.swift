@@ -9,7 +9,8 @@ package struct SQLiteEntryStore: EntryStore {
 
     package func allEntries() async throws(StoreError) -> [RegistrationEntry] {
         try await database.storeRead { db in
-            try Row.fetchAll(db, sql: "SELECT \(Self.columns) FROM entry").map(Self.entry)
+            // Row by row: an array of rows would first copy every column of every entry.
+            try Array(Row.fetchCursor(db, sql: "SELECT \(Self.columns) FROM entry").map(Self.entry))
         }
     }
 

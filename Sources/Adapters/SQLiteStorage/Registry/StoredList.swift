@@ -8,6 +8,8 @@ enum StoredList {
     }
 
     static func decode(_ text: String) throws -> [String] {
+        // Most lists are empty.
+        guard text != "[]" else { return [] }
         // Lists are bounded where they are made; here only a damaged column can be larger.
         let limits = JSONLimits(maximumBytes: 64 << 20)
         guard let texts = try JSONValue(parsing: text, limits: limits).stringArrayValue else {
