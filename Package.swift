@@ -79,8 +79,7 @@ let adapters: [Target] = [
     library(
         "Adapters", "PeerRPC",
         [
-            "JOSE", nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, grpcCore, grpcTransport, grpcProtobuf,
-            protobuf,
+            "JOSE", nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, grpcCore, grpcProtobuf, protobuf,
         ]),
     library(
         "Adapters", "WorkloadAPI", ["SPIFFE", "JOSE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, grpcTransport]),
@@ -197,7 +196,7 @@ let testTargets: [Target] = [
             "JOSE",
             hummingbird, httpClient, nioCore, nioPosix, nioSSL, crypto,
         ]),
-    tests("PeerRPCTests", ["PeerRPC", nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
+    tests("PeerRPCTests", ["PeerRPC", nioCore, nioHPACK, nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
     tests("SecretDiscoveryTests", ["SecretDiscovery", "SPIFFE", protobuf]),
     tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
     tests(

@@ -20,6 +20,11 @@ final class PeerService: RegistrableRPCService {
     static let metadata = MethodDescriptor(fullyQualifiedService: "test.Peer", method: "Metadata", type: .unary)
     static let wait = MethodDescriptor(fullyQualifiedService: "test.Peer", method: "Wait", type: .serverStreaming)
 
+    static let echo = MethodDescriptor(
+        fullyQualifiedService: "test.Peer", method: "Echo", type: .bidirectionalStreaming)
+    static let refuse = MethodDescriptor(
+        fullyQualifiedService: "test.Peer", method: "Refuse", type: .bidirectionalStreaming)
+
     /// What the last caller was.
     let lastPeer = Mutex<ConnectionPeer?>(nil)
     /// The processes of all callers, not kept alive.
@@ -34,11 +39,10 @@ final class PeerService: RegistrableRPCService {
         ) { [self] request, context in
             var length = 0
             for try await message in request.messages { length += message.count }
-            let peer = ConnectionPeer.current
+            let peer = context.connectionPeer
             lastPeer.withLock { $0 = peer }
             if let handle = peer?.process?.handle { handles.withLock { $0.append(WeakHandle(handle: handle)) } }
-            let same = context.connectionPeer?.remoteAddress == peer?.remoteAddress
-            let answer = "\(Self.text(peer)) length=\(length) same=\(same)"
+            let answer = "\(Self.text(peer)) length=\(length)"
             return StreamingServerResponse { writer in
                 try await writer.write(Array(answer.utf8))
                 return [:]
@@ -54,13 +58,26 @@ final class PeerService: RegistrableRPCService {
             }
         }
         router.registerHandler(
+            forMethod: Self.echo, deserializer: BytesCoder(), serializer: BytesCoder()
+        ) { request, _ in
+            StreamingServerResponse { writer in
+                for try await message in request.messages { try await writer.write(message) }
+                return [:]
+            }
+        }
+        router.registerHandler(
+            forMethod: Self.refuse, deserializer: BytesCoder(), serializer: BytesCoder()
+        ) { request, _ in
+            for try await _ in request.messages { break }
+            throw RPCError(code: .failedPrecondition, message: "100 % not: ü")
+        }
+        router.registerHandler(
             forMethod: Self.wait, deserializer: BytesCoder(), serializer: BytesCoder()
         ) { [self] _, context in
             StreamingServerResponse { writer in
                 self.begun.withLock { $0 += 1 }
                 defer { self.ended.withLock { $0 += 1 } }
-                // The task local must be there in the producer too.
-                try await writer.write(Array(Self.text(ConnectionPeer.current).utf8))
+                try await writer.write(Array(Self.text(context.connectionPeer).utf8))
                 try await context.untilCancelled { try await Task.sleep(for: .seconds(600)) }
                 return [:]
             }

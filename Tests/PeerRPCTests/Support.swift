@@ -89,6 +89,17 @@ func withTLSClient<Result: Sendable>(
     return try await withGRPCClient(transport: transport) { try await body($0) }
 }
 
+extension CallOptions {
+    /// For messages up to 64 MiB, within 20 s.
+    static var large: CallOptions {
+        var options = CallOptions.defaults
+        options.timeout = .seconds(20)
+        options.maxRequestMessageBytes = 64 << 20
+        options.maxResponseMessageBytes = 64 << 20
+        return options
+    }
+}
+
 extension GRPCClient {
     /// One call of ``PeerService``; throws the server's error.
     func ask(

@@ -22,9 +22,6 @@ package struct ConnectionPeer: Sendable {
         self.remoteAddress = remoteAddress
     }
 
-    /// The peer of the call that the current task serves; `nil` outside of a call.
-    @TaskLocal package static var current: ConnectionPeer?
-
     /// The process, if the peer came through a Unix socket.
     package var process: ProcessPeer? {
         if case .process(let process) = identity { process } else { nil }

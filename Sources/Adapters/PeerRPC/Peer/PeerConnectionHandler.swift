@@ -3,10 +3,9 @@ import NIOSSL
 import NIOTLS
 import Synchronization
 
-/// Stands between a connection's transport and gRPC: knows the peer, and lets nothing through before it does.
-final class PeerConnectionHandler: ChannelDuplexHandler {
+/// Stands between a connection's transport and HTTP/2: knows the peer, and lets nothing through before it does.
+final class PeerConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = NIOAny
-    typealias OutboundIn = NIOAny
 
     /// What has to happen before the peer is known.
     enum Source {
@@ -17,23 +16,21 @@ final class PeerConnectionHandler: ChannelDuplexHandler {
             PresentedChain, memory: ChainMemory, verify: @Sendable ([[UInt8]]) -> Bool, timeout: TimeAmount)
     }
 
-    /// Stands for the peer in the registry; `nil` until the peer is known and after the connection closed.
-    private(set) var token: String?
+    /// Who is on the connection; `nil` until that is known and after the connection closed.
+    private(set) var peer: ConnectionPeer?
 
-    private let registry: PeerRegistry
     private let source: Source
     private var timeout: Scheduled<Void>?
     private var isRefused = false
 
-    init(source: Source, registry: PeerRegistry) {
+    init(source: Source) {
         self.source = source
-        self.registry = registry
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         switch source {
         case .known(let peer):
-            token = registry.add(peer)
+            self.peer = peer
         case .handshake(_, _, _, let limit):
             let channel = context.channel
             timeout = context.eventLoop.scheduleTask(in: limit) { channel.close(promise: nil) }
@@ -50,42 +47,35 @@ final class PeerConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        // INVARIANT: gRPC sees no byte of a peer that is not known.
-        guard token != nil, !isRefused else { return }
+        // INVARIANT: HTTP/2 sees no byte of a peer that is not known.
+        guard peer != nil, !isRefused else { return }
         context.fireChannelRead(data)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .handshakeCompleted? = event as? TLSUserEvent,
+        if case .handshakeCompleted(let application)? = event as? TLSUserEvent,
             case .handshake(let presented, let memory, let verify, _) = source
         {
             timeout?.cancel()
             timeout = nil
-            guard let identity = Self.identity(context, presented: presented, memory: memory, verify: verify) else {
+            guard application == "h2",
+                let identity = Self.identity(context, presented: presented, memory: memory, verify: verify)
+            else {
                 isRefused = true
                 context.close(promise: nil)
                 return
             }
             let address = context.remoteAddress.map(Self.text(of:)) ?? "unknown"
-            token = registry.add(ConnectionPeer(identity: identity, remoteAddress: address))
+            peer = ConnectionPeer(identity: identity, remoteAddress: address)
         }
         context.fireUserInboundEventTriggered(event)
-    }
-
-    /// A close that fails (a TLS peer that never answers close_notify, say) would end gRPC's accept loop with it.
-    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        guard let promise else { return context.close(mode: mode, promise: nil) }
-        let attempt = context.eventLoop.makePromise(of: Void.self)
-        attempt.futureResult.whenComplete { _ in promise.succeed(()) }
-        context.close(mode: mode, promise: attempt)
     }
 
     private func forget() {
         timeout?.cancel()
         timeout = nil
-        guard let token else { return }
-        self.token = nil
-        registry.remove(token)
+        // The last reference closes the descriptors of a process.
+        peer = nil
     }
 
     /// `nil` refuses. A resumed session skips the verification callback, so that the certificate it carries is judged

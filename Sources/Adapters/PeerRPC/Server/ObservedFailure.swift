@@ -1,5 +1,4 @@
 package import GRPCCore
-import NIOHTTP2
 
 extension ServerContext {
     /// Runs the rest of a call and tells `note` of the error that it ends with, whether that comes before the answer
@@ -35,10 +34,6 @@ extension ServerContext {
     /// The status that a caller gets for `error`; nil if the error has none of its own.
     private static func status(of error: any Error) -> RPCError? {
         if let error = error as? RPCError { return error }
-        // `PeerStreamHandler` ends a call with too long a message in this way; whoever gives up says CANCEL.
-        if let closed = error as? NIOHTTP2Errors.StreamClosed, closed.errorCode == .noError {
-            return RPCError(code: .resourceExhausted, message: "a message is too long")
-        }
         guard let error = error as? any RPCErrorConvertible else { return nil }
         return RPCError(error)
     }

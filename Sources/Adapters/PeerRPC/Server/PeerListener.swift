@@ -1,11 +1,9 @@
-import GRPCCore
-import GRPCNIOTransportHTTP2Posix
 import NIOCore
 import NIOPosix
 import NIOSSL
 
-/// Accepts connections for gRPC and finds out who they are.
-struct PeerListener: HTTP2ServerTransport.ListenerFactory {
+/// Accepts connections and finds out who they are.
+struct PeerListener: Sendable {
     enum Endpoint: Sendable {
         case unixSocket(descriptor: Int32)
         case tls(
@@ -13,102 +11,81 @@ struct PeerListener: HTTP2ServerTransport.ListenerFactory {
             verify: @Sendable ([[UInt8]]) -> Bool)
     }
 
+    /// Adds what speaks on a connection behind its ``PeerConnectionHandler``; on the connection's event loop.
+    typealias SetUp = @Sendable (any Channel, PeerConnectionHandler) throws -> Void
+
     let endpoint: Endpoint
     let limits: PeerServerLimits
-    let registry: PeerRegistry
+    let counts: ConnectionCounts
     let group: MultiThreadedEventLoopGroup
     private let memory = ChainMemory()
 
     init(
-        endpoint: Endpoint, limits: PeerServerLimits, registry: PeerRegistry, group: MultiThreadedEventLoopGroup
+        endpoint: Endpoint, limits: PeerServerLimits, counts: ConnectionCounts, group: MultiThreadedEventLoopGroup
     ) {
         self.endpoint = endpoint
         self.limits = limits
-        self.registry = registry
+        self.counts = counts
         self.group = group
     }
-
-    var eventLoopGroup: any EventLoopGroup { group }
 
     /// Connections that the kernel holds ready for us.
     private static let backlog: Int32 = 512
 
-    func makeListeningChannel(
-        listenerConfigurator: HTTP2ServerTransport.ListenerConfigurator,
-        connectionConfigurator: HTTP2ServerTransport.ConnectionConfigurator
-    ) async throws -> NIOAsyncChannel<HTTP2ServerTransport.ConnectionConfigurator.ConnectionChannel, Never> {
-        let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: Self.backlog)
-            .serverChannelInitializer { listenerConfigurator.configure(channel: $0) }
+    /// The listening channel.
+    func listen(_ setUp: @escaping SetUp) async throws -> any Channel {
+        let bootstrap = ServerBootstrap(group: group).serverChannelOption(.backlog, value: Self.backlog)
         switch endpoint {
         case .unixSocket(let descriptor):
-            return try await bootstrap.bind(descriptor) { channel in
+            return try await bootstrap.childChannelInitializer { channel in
                 admitting(channel) {
-                    PeerCredentials.peer(of: channel)
-                        .flatMapThrowing { peer in
-                            try join("uid \(peer.process?.uid ?? .max)", channel)
-                            let handler = PeerConnectionHandler(source: .known(peer), registry: registry)
-                            try channel.pipeline.syncOperations.addHandler(handler)
-                        }
-                        .flatMap { connectionConfigurator.configure(channel: channel, tls: .none) }
+                    PeerCredentials.peer(of: channel).flatMapThrowing { peer in
+                        try join("uid \(peer.process?.uid ?? .max)", channel)
+                        let handler = PeerConnectionHandler(source: .known(peer))
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                        try setUp(channel, handler)
+                    }
                 }
             }
+            .withBoundSocket(descriptor).get()
         case .tls(let host, let port, let context, let verify):
             return
                 try await bootstrap
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .bind(host: host, port: port) { channel in
+                .childChannelInitializer { channel in
                     admitting(channel) {
-                        channel.eventLoop
-                            .makeCompletedFuture {
-                                try join(channel.remoteAddress?.ipAddress ?? "unknown", channel)
-                                try addTLS(channel, context: context(), verify: verify)
-                            }
-                            .flatMap {
-                                connectionConfigurator.configure(channel: channel, tls: .configured(requireALPN: true))
-                            }
+                        channel.eventLoop.makeCompletedFuture {
+                            try join(channel.remoteAddress?.ipAddress ?? "unknown", channel)
+                            try setUp(channel, try addTLS(channel, context: context(), verify: verify))
+                        }
                     }
                 }
-        }
-    }
-
-    /// Adds the peer's token to each call of a connection; gRPC runs it before the first frame is read.
-    func prepareStream(_ stream: any Channel) -> EventLoopFuture<Void> {
-        stream.eventLoop.makeCompletedFuture {
-            guard let connection = stream.parent,
-                let token = try connection.pipeline.syncOperations.handler(type: PeerConnectionHandler.self).token
-            else { throw PeerServerError.unknownPeer }
-            let handler = PeerStreamHandler(
-                headerName: registry.headerName, token: token, maximumFields: limits.maximumHeaderFields,
-                maximumMessageBytes: limits.maximumRequestBytes)
-            try stream.pipeline.syncOperations.addHandler(handler, position: .first)
+                .bind(host: host, port: port).get()
         }
     }
 
     /// Sets a connection up if there is room for it, and closes it if that fails: nobody else would.
-    private func admitting<Value>(
-        _ channel: any Channel, _ setUp: () -> EventLoopFuture<Value>
-    ) -> EventLoopFuture<Value> {
-        guard registry.enter() else {
+    private func admitting(_ channel: any Channel, _ setUp: () -> EventLoopFuture<Void>) -> EventLoopFuture<Void> {
+        guard counts.enter() else {
             channel.close(promise: nil)
             return channel.eventLoop.makeFailedFuture(PeerServerError.tooManyConnections)
         }
-        channel.closeFuture.whenComplete { [registry] _ in registry.leave() }
-        let value = setUp()
-        value.whenFailure { _ in channel.close(promise: nil) }
-        return value
+        channel.closeFuture.whenComplete { [counts] _ in counts.leave() }
+        let result = setUp()
+        result.whenFailure { _ in channel.close(promise: nil) }
+        return result
     }
 
     /// Counts a connection for its source until it closes.
     private func join(_ source: String, _ channel: any Channel) throws(PeerServerError) {
-        guard registry.enter(source: source) else { throw .tooManyConnections }
-        channel.closeFuture.whenComplete { [registry] _ in registry.leave(source: source) }
+        guard counts.enter(source: source) else { throw .tooManyConnections }
+        channel.closeFuture.whenComplete { [counts] _ in counts.leave(source: source) }
     }
 
     private func addTLS(
         _ channel: any Channel, context: NIOSSLContext, verify: @escaping @Sendable ([[UInt8]]) -> Bool
-    ) throws {
+    ) throws -> PeerConnectionHandler {
         let presented = PresentedChain()
         let limits = limits
         let bounded: @Sendable ([[UInt8]]) -> Bool = { chain in
@@ -126,8 +103,8 @@ struct PeerListener: HTTP2ServerTransport.ListenerFactory {
         }
         let handler = PeerConnectionHandler(
             source: .handshake(
-                presented, memory: memory, verify: bounded, timeout: TimeAmount(limits.handshakeTimeout)),
-            registry: registry)
+                presented, memory: memory, verify: bounded, timeout: TimeAmount(limits.handshakeTimeout)))
         try channel.pipeline.syncOperations.addHandlers([tls, handler])
+        return handler
     }
 }

@@ -1,16 +1,12 @@
 package import GRPCCore
-import GRPCNIOTransportHTTP2Posix
 import NIOPosix
 package import NIOSSL
 import Synchronization
 
-/// A gRPC server whose handlers know who is on the connection: ``ConnectionPeer/current``, or
-/// `context.connectionPeer`.
+/// A gRPC server whose handlers know who is on the connection: `context.connectionPeer`.
 ///
 /// It serves from ``run()`` until ``beginGracefulShutdown()`` or until its task is cancelled, once.
 package final class PeerServer: Sendable {
-    private typealias Transport = HTTP2ServerTransport.Custom<PeerListener>
-
     private enum Place: Sendable {
         case unixSocket(path: String, access: SocketAccess)
         case tls(
@@ -22,7 +18,7 @@ package final class PeerServer: Sendable {
     private let limits: PeerServerLimits
     private let services: [any RegistrableRPCService]
     private let interceptors: [ConditionalInterceptor<any ServerInterceptor>]
-    private let registry: PeerRegistry
+    private let counts: ConnectionCounts
     private let signals = PeerServerSignals()
 
     private init(
@@ -32,10 +28,9 @@ package final class PeerServer: Sendable {
         self.place = place
         self.limits = limits
         self.services = services
-        registry = PeerRegistry(
-            maximumConnections: limits.maximumConnections,
-            maximumConnectionsPerSource: limits.maximumConnectionsPerSource)
-        self.interceptors = [.apply(PeerInterceptor(registry: registry), to: .all)] + interceptors
+        self.interceptors = interceptors
+        counts = ConnectionCounts(
+            maximum: limits.maximumConnections, maximumPerSource: limits.maximumConnectionsPerSource)
     }
 
     /// A server on the Unix socket at the absolute `path`, whose peers are processes.
@@ -106,49 +101,31 @@ package final class PeerServer: Sendable {
     }
 
     /// Connections that are open now.
-    package var connectionCount: Int { registry.connectionCount }
+    package var connectionCount: Int { counts.total }
 
     private func serve(_ endpoint: PeerListener.Endpoint) async throws {
         let listener = PeerListener(
-            endpoint: endpoint, limits: limits, registry: registry, group: .singletonMultiThreadedEventLoopGroup)
-        let transport = Transport(listenerFactory: listener, config: configuration(of: listener))
+            endpoint: endpoint, limits: limits, counts: counts, group: .singletonMultiThreadedEventLoopGroup)
+        let transport = PeerTransport(listener: listener, limits: limits) { [signals] port in
+            signals.listens(PeerServerSignals.Listening(port: port))
+        }
         let server = GRPCServer(transport: transport, services: services, interceptorPipeline: interceptors)
         let grace = limits.grace
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [signals] in
                 await signals.shutdownRequested()
-                // A shutdown before the listener exists would be lost.
+                // A shutdown before the server listens would be lost.
                 _ = await signals.listening()
                 server.beginGracefulShutdown()
                 // Cancelled by the server's own end, which comes first when every call is done.
                 try? await Task.sleep(for: grace)
             }
             group.addTask { [signals] in
-                // Not part of the race below: stays until the server has ended.
-                let address = await transport.listeningAddress
-                signals.listens(address.map { PeerServerSignals.Listening(port: $0.ipv4?.port ?? $0.ipv6?.port) })
-                await signals.stopped()
-            }
-            group.addTask {
+                defer { signals.listens(nil) }
                 try await server.serve()
             }
             defer { group.cancelAll() }
             try await group.next()
         }
-    }
-
-    private func configuration(of listener: PeerListener) -> Transport.Config {
-        var configuration = Transport.Config.defaults
-        configuration.connection.maxIdleTime = limits.maximumIdleTime
-        configuration.connection.maxAge = limits.maximumAge
-        configuration.connection.maxGraceTime = limits.grace
-        configuration.connection.keepalive.time = .seconds(60)
-        // Stock clients ping when idle; the default would cut them off.
-        configuration.connection.keepalive.clientBehavior.allowWithoutCalls = true
-        configuration.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(10)
-        configuration.http2.maxConcurrentStreams = limits.maximumStreamsPerConnection
-        configuration.rpc.maxRequestPayloadSize = limits.maximumRequestBytes
-        configuration.channelDebuggingCallbacks.onAcceptHTTP2Stream = { listener.prepareStream($0) }
-        return configuration
     }
 }

@@ -13,6 +13,8 @@ package enum PeerServerError: Error, Equatable, CustomStringConvertible {
     case cannotListen(address: String, reason: String)
     /// The server ran before.
     case alreadyRan
+    /// The server is ending.
+    case ending
 
     package var description: String {
         switch self {
@@ -21,6 +23,7 @@ package enum PeerServerError: Error, Equatable, CustomStringConvertible {
         case .unusableIdentity(let reason): "cannot use the certificate and key: \(reason)"
         case .cannotListen(let address, let reason): "cannot listen on \(address): \(reason)"
         case .alreadyRan: "a server runs only once"
+        case .ending: "the server is ending"
         }
     }
 }

@@ -24,19 +24,27 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
             throw RPCError(code: .invalidArgument, message: "a batch carries at most \(Self.maximumBatch) requests")
         }
         try await context.spend(request.params.count)
-        // In parallel, so that the audit log commits the whole batch in few transactions.
-        let results = await withTaskGroup(
-            of: (Int, Spire_Api_Server_Svid_V1_BatchNewX509SVIDResponse.Result).self
-        ) { group in
-            for (position, params) in request.params.enumerated() {
-                group.addTask { (position, await newX509SVID(params, agent.id, agent.caller, refusals)) }
-            }
-            var results = [Spire_Api_Server_Svid_V1_BatchNewX509SVIDResponse.Result](
-                repeating: .init(), count: request.params.count)
-            for await (position, result) in group { results[position] = result }
-            return results
+        let results = await Self.inParallel(request.params) { params in
+            await newX509SVID(params, agent.id, agent.caller, refusals)
         }
         return .with { $0.results = results }
+    }
+
+    /// Answers all items of a batch at once, so that the audit log commits them in few transactions; away from the
+    /// connection's event loop, which hundreds of signatures would hold up.
+    private static func inParallel<Item: Sendable, Answer: Sendable>(
+        _ items: [Item], _ answer: @escaping @Sendable (Item) async -> Answer
+    ) async -> [Answer] {
+        await withTaskExecutorPreference(globalConcurrentExecutor) {
+            await withTaskGroup(of: (Int, Answer).self) { group in
+                for (position, item) in items.enumerated() {
+                    group.addTask { (position, await answer(item)) }
+                }
+                var answers = [Answer?](repeating: nil, count: items.count)
+                for await (position, answer) in group { answers[position] = answer }
+                return answers.compactMap { $0 }
+            }
+        }
     }
 
     private func newX509SVID(
@@ -166,16 +174,8 @@ struct SVIDService: Spire_Api_Server_Svid_V1_SVID.SimpleServiceProtocol {
         }
         try await context.spend(request.params.count)
         let refusals = try context.refusals
-        let results = await withTaskGroup(
-            of: (Int, Spire_Api_Server_Svid_V1_BatchNewWITSVIDResponse.Result).self
-        ) { group in
-            for (position, params) in request.params.enumerated() {
-                group.addTask { (position, await newWITSVID(params, agent.id, agent.caller, refusals)) }
-            }
-            var results = [Spire_Api_Server_Svid_V1_BatchNewWITSVIDResponse.Result](
-                repeating: .init(), count: request.params.count)
-            for await (position, result) in group { results[position] = result }
-            return results
+        let results = await Self.inParallel(request.params) { params in
+            await newWITSVID(params, agent.id, agent.caller, refusals)
         }
         return .with { $0.results = results }
     }

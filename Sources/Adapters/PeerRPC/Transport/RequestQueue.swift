@@ -1,0 +1,121 @@
+import GRPCCore
+import NIOCore
+import Synchronization
+
+/// What a call has received and its handler has not taken yet: filled on the event loop, emptied by one consumer.
+///
+/// It stops the reading of the stream while too much waits, so that a sender cannot fill the memory.
+final class RequestQueue: Sendable {
+    typealias Part = RPCRequestPart<MessageBytes>
+
+    private struct State {
+        var parts: CircularBuffer<Part> = []
+        var bytes = 0
+        var end: Result<Void, any Error>?
+        var consumer: UnsafeContinuation<Result<Part?, any Error>, Never>?
+        var isHeldBack = false
+    }
+
+    /// Bytes of messages from which on no more is read.
+    private static let highWater = 256 * 1024
+
+    private let state = Mutex(State())
+    /// Reads on; may be called on any thread.
+    private let readOn: @Sendable () -> Void
+
+    init(readOn: @escaping @Sendable () -> Void) {
+        self.readOn = readOn
+    }
+
+    /// Whether the stream must not read on now; if so ``readOn`` is called when it may.
+    func holdsBack() -> Bool {
+        state.withLock { state in
+            state.isHeldBack = state.bytes >= Self.highWater
+            return state.isHeldBack
+        }
+    }
+
+    func add(_ part: Part) {
+        let consumer = state.withLock { state -> UnsafeContinuation<Result<Part?, any Error>, Never>? in
+            guard state.end == nil else { return nil }
+            if let consumer = state.consumer {
+                state.consumer = nil
+                return consumer
+            }
+            state.parts.append(part)
+            state.bytes += part.byteCount
+            return nil
+        }
+        consumer?.resume(returning: .success(part))
+    }
+
+    /// The request is complete, or has failed; what was received before is still handed out. Counts once.
+    func finish(throwing error: RPCError? = nil) {
+        let consumer = state.withLock { state -> UnsafeContinuation<Result<Part?, any Error>, Never>? in
+            guard state.end == nil else { return nil }
+            state.end = error.map { .failure($0) } ?? .success(())
+            defer { state.consumer = nil }
+            return state.consumer
+        }
+        consumer?.resume(returning: error.map { .failure($0) } ?? .success(nil))
+    }
+
+    private func next() async throws -> Part? {
+        enum Step {
+            case part(Part, readsOn: Bool)
+            case end(Result<Void, any Error>)
+            case wait
+        }
+        let step = state.withLock { state -> Step in
+            if let part = state.parts.popFirst() {
+                state.bytes -= part.byteCount
+                let readsOn = state.isHeldBack && state.bytes < Self.highWater
+                if readsOn { state.isHeldBack = false }
+                return .part(part, readsOn: readsOn)
+            }
+            return state.end.map { .end($0) } ?? .wait
+        }
+        switch step {
+        case .part(let part, let readsOn):
+            if readsOn { readOn() }
+            return part
+        case .end(let result):
+            try result.get()
+            return nil
+        case .wait:
+            return try await withUnsafeContinuation { consumer in
+                let known = state.withLock { state -> Result<Part?, any Error>? in
+                    if let part = state.parts.popFirst() {
+                        state.bytes -= part.byteCount
+                        return .success(part)
+                    }
+                    if let end = state.end { return end.map { nil } }
+                    // INVARIANT: one consumer; a second one at the same time would never be answered.
+                    state.consumer = consumer
+                    return nil
+                }
+                if let known { consumer.resume(returning: known) }
+            }.get()
+        }
+    }
+}
+
+extension RequestQueue: AsyncSequence {
+    struct AsyncIterator: AsyncIteratorProtocol {
+        let queue: RequestQueue
+
+        mutating func next() async throws -> Part? {
+            try await queue.next()
+        }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(queue: self)
+    }
+}
+
+extension RPCRequestPart<MessageBytes> {
+    fileprivate var byteCount: Int {
+        if case .message(let bytes) = self { bytes.count } else { 0 }
+    }
+}
