@@ -69,13 +69,50 @@ struct AuditSpoolTests {
             #expect(try await spool.pending(limit: 100).map(\.sequence) == [5, 6, 7])
             try await spool.acknowledge(upTo: 1000)
             #expect(try await spool.pending(limit: 100).isEmpty)
-            #expect(try segmentPaths(directory).isEmpty)
+            // It goes on being written to.
+            #expect(try segmentPaths(directory).count == 1)
         }
         let spool = try open(directory)
         try await spool.append(event(8))
         let records = try await spool.pending(limit: 100)
         #expect(records.map(\.sequence) == [8])
         #expect(records[0].previousHash.count == 32)
+    }
+
+    @Test func `a spool that is always acknowledged in time stays small`() async throws {
+        let directory = try TemporaryDirectory()
+        try await opened(directory, limitBytes: 40_000) { spool in
+            for number in 1...300 {
+                try await spool.append(event(number))
+                try await spool.acknowledge(upTo: UInt64(number))
+            }
+            #expect(try segmentPaths(directory).count <= 2)
+        }
+        let spool = try open(directory, limitBytes: 40_000)
+        try await spool.append(event(301))
+        let records = try await spool.pending(limit: 100)
+        #expect(records.map(\.sequence) == [301])
+        #expect(records[0].previousHash.count == 32)
+    }
+
+    @Test func `a backlog larger than what is kept in memory is shipped whole and in order`() async throws {
+        let directory = try TemporaryDirectory()
+        let spool = try open(directory, limitBytes: 8 << 20)
+        let count = 3000
+        for start in stride(from: 1, through: count, by: 250) {
+            _ = try await inParallel(250) { try await spool.append(event(start + $0)) }
+        }
+        var shipped: [SpoolRecord] = []
+        while let last = try await {
+            let portion = try await spool.pending(limit: 100)
+            shipped += portion
+            return portion.last
+        }() {
+            try await spool.acknowledge(upTo: last.sequence)
+        }
+        #expect(shipped.reduce(0) { $0 + $1.event.count } > 1 << 20)
+        #expect(shipped.count == count)
+        expectChain(shipped)
     }
 
     @Test func `events in flight are all kept, in segments`() async throws {

@@ -12,6 +12,8 @@ struct SpoolShipper: Sendable {
 
     /// Records in one delivery.
     static let portion = 100
+    /// How long a delivery waits for further records, so that many of them share its cost.
+    static let linger = Duration.milliseconds(100)
     /// The longest time that records wait when no new ones come.
     static let interval = Duration.seconds(30)
     /// How long a server that takes no records is left alone.
@@ -26,7 +28,8 @@ struct SpoolShipper: Sendable {
             do {
                 while try await shipOnce() {}
                 backOff.succeeded()
-                _ = try await audit.appended.wait(upTo: Self.interval, sleep: sleep)
+                let hasNews = try await audit.appended.wait(upTo: Self.interval, sleep: sleep) != nil
+                if hasNews { try? await sleep(Self.linger) }
             } catch let error as RPCError where error.code == .unimplemented {
                 await trim()
                 try? await sleep(Self.patience)

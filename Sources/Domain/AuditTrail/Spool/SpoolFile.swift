@@ -58,6 +58,11 @@ struct SpoolFile: ~Copyable {
         guard fsync(descriptor) == 0 else { throw SpoolFile.error("fsync") }
     }
 
+    /// Makes what was written durable, with the length of the file but not its times.
+    func syncData() throws(SpoolError) {
+        guard fdatasync(descriptor) == 0 else { throw SpoolFile.error("fdatasync") }
+    }
+
     static func error(_ call: String) -> SpoolError {
         errno == ENOSPC || errno == EDQUOT ? .storageFull : .system(call: call, errno: errno)
     }

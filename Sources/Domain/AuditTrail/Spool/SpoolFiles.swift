@@ -25,6 +25,8 @@ struct SpoolFiles: ~Copyable {
     private var next: UInt64
     private var lastHash: [UInt8]
     private var acknowledged: UInt64
+    /// The newest records that are not acknowledged, so that a spool that is shipped in time never reads its files.
+    private var recent = RecentRecords()
     /// Set when a failed write could not be taken back.
     private var failure: SpoolError?
 
@@ -105,10 +107,12 @@ struct SpoolFiles: ~Copyable {
         var bytes: [UInt8] = []
         var sequence = next
         var hash = lastHash
+        var records: [RecentRecords.Item] = []
         for leaf in leaves {
             let record = SpoolRecord(sequence: sequence, previousHash: hash, event: leaf)
             hash = record.hash
             bytes.append(contentsOf: SpoolSegment.encode(record, hash: hash))
+            records.append(RecentRecords.Item(record: record, hash: hash))
             sequence += 1
         }
         guard sequence <= SpoolRecord.maximumSequence, storedBytes + bytes.count <= limitBytes else { throw .full }
@@ -116,7 +120,7 @@ struct SpoolFiles: ~Copyable {
         guard let place = segments.indices.last else { throw .closed }
         do throws(SpoolError) {
             try current?.write(bytes)
-            try current?.sync()
+            try current?.syncData()
         } catch {
             takeBack(to: segments[place].bytes, after: error)
             throw error
@@ -124,10 +128,12 @@ struct SpoolFiles: ~Copyable {
         segments[place].bytes += bytes.count
         next = sequence
         lastHash = hash
+        for record in records { recent.append(record) }
     }
 
     /// The oldest records that are not acknowledged, at most so many and about so many bytes.
     func pending(limit: Int, bytes: Int) throws(SpoolError) -> [SpoolRecord] {
+        if let records = recent.records(from: acknowledged + 1, limit: limit, bytes: bytes) { return records }
         var records: [SpoolRecord] = []
         var size = 0
         for (place, segment) in segments.enumerated() {
@@ -148,12 +154,18 @@ struct SpoolFiles: ~Copyable {
     mutating func acknowledge(upTo sequence: UInt64) throws(SpoolError) {
         let sequence = min(sequence, next - 1)
         guard sequence > acknowledged else { return }
+        try SpoolPosition(name: name, sequence: sequence, hash: hash(of: sequence)).save(inDirectory: directory)
+        acknowledged = sequence
+        recent.remove(upTo: sequence)
+        try removeAcknowledged()
+    }
+
+    private func hash(of sequence: UInt64) throws(SpoolError) -> [UInt8] {
+        if let hash = recent.hash(of: sequence) { return hash }
         guard let segment = segments.last(where: { $0.first <= sequence }),
             let record = try decode(segment).first(where: { $0.sequence == sequence })
         else { throw .damaged(file: directory) }
-        try SpoolPosition(name: name, sequence: sequence, hash: record.hash).save(inDirectory: directory)
-        acknowledged = sequence
-        try removeAcknowledged()
+        return record.hash
     }
 
     /// Records that wait for acknowledgement.
@@ -190,6 +202,8 @@ struct SpoolFiles: ~Copyable {
         while let segment = segments.first {
             let end = segments.count > 1 ? segments[1].first : next
             guard end <= acknowledged + 1 else { return }
+            // The last one goes on being written to: making a new one for every delivery would cost more than it frees.
+            guard segments.count > 1 || storedBytes >= min(Self.segmentBytes, limitBytes / 2) else { return }
             try SpoolFile.remove(segment.path)
             segments.removeFirst()
             if segments.isEmpty { current = nil }
