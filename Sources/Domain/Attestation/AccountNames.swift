@@ -4,7 +4,8 @@
     import Glibc
 #endif
 
-/// Names of users and groups from the system's account database.
+/// Names of users and groups from the system's account database. Every question may block: the database can be a network
+/// service.
 enum AccountNames {
     /// Buffers for a lookup grow from 1 KiB up to this; a group with more members than fit has no name for us.
     static let maximumBufferSize = 1 << 20

@@ -46,7 +46,23 @@ package final class ProcessReference: Sendable {
         return reference
     }
 
-    /// INVARIANT: the directory is the process's own; ``open(pid:uid:gid:pidfd:)`` makes sure of it.
+    /// The process that somebody has pinned before: `directory` is its `/proc` directory, opened when it had this start
+    /// time and was known to be the peer. Both descriptors stay the caller's and are duplicated. Reads nothing.
+    package static func pinned(
+        pid: Int32, uid: UInt32, gid: UInt32, startTime: UInt64, directory: Int32, pidfd: Int32?
+    ) throws(WorkloadAttestationError) -> ProcessReference {
+        guard pid > 0 else { throw .processUnknown }
+        var pinned: OwnedDescriptor?
+        if let pidfd {
+            pinned = try OwnedDescriptor(duplicating: pidfd)
+        }
+        return ProcessReference(
+            pid: pid, uid: uid, gid: gid, startTime: startTime,
+            directory: try OwnedDescriptor(duplicating: directory), pidfd: pinned)
+    }
+
+    /// INVARIANT: the directory is the process's own; ``open(pid:uid:gid:pidfd:)`` makes sure of it, and whoever calls
+    /// ``pinned(pid:uid:gid:startTime:directory:pidfd:)``.
     init(
         pid: Int32, uid: UInt32, gid: UInt32, startTime: UInt64, directory: OwnedDescriptor, pidfd: OwnedDescriptor?
     ) {

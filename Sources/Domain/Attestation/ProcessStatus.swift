@@ -21,14 +21,21 @@ struct ProcessStatus: Hashable {
         var gid: UInt32?
         var groups: [UInt32]?
         // The kernel escapes line ends in the process name, so a line start is one.
-        for line in content.split(separator: UInt8(ascii: "\n")) {
-            if uid == nil, line.starts(with: "Uid:".utf8) {
-                uid = try Self.effective(line)
-            } else if gid == nil, line.starts(with: "Gid:".utf8) {
-                gid = try Self.effective(line)
-            } else if groups == nil, line.starts(with: "Groups:".utf8) {
-                groups = try Self.numbers(line)
+        var start = content.startIndex
+        while start < content.endIndex, groups == nil || uid == nil || gid == nil {
+            let end = content[start...].firstIndex(of: UInt8(ascii: "\n")) ?? content.endIndex
+            // Most of the some fifty lines are not looked at further than this.
+            if content[start] == UInt8(ascii: "U") || content[start] == UInt8(ascii: "G") {
+                let line = content[start..<end]
+                if uid == nil, line.starts(with: "Uid:".utf8) {
+                    uid = try Self.effective(line)
+                } else if gid == nil, line.starts(with: "Gid:".utf8) {
+                    gid = try Self.effective(line)
+                } else if groups == nil, line.starts(with: "Groups:".utf8) {
+                    groups = try Self.numbers(line)
+                }
             }
+            start = end < content.endIndex ? end + 1 : end
         }
         guard let uid, let gid, let groups else { throw .procMalformed }
         effectiveUID = uid

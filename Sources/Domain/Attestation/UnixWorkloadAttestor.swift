@@ -13,13 +13,14 @@ package struct UnixWorkloadAttestor: Sendable {
     private let systemd: SystemdUnits?
     private let launches: LaunchTable?
     private let digests = ExecutableDigestCache()
+    private let names = AccountNameCache()
 
     /// - Parameters:
     ///   - discoverWorkloadPath: also make `path` and `sha256` selectors; then an unreadable executable fails.
     ///   - workloadSizeLimit: largest executable to hash, in bytes; 0 means no limit, negative means never hash.
     ///   - systemd: also make the `systemd` selectors of the process's unit.
     ///   - launches: gives processes of launches their `launch` selectors.
-    ///   - now: the clock, only used to decide whether a digest may be remembered.
+    ///   - now: the clock, only used to decide whether a digest or a name may be remembered.
     package init(
         discoverWorkloadPath: Bool, workloadSizeLimit: Int64, systemd: SystemdUnits? = nil,
         launches: LaunchTable? = nil,
@@ -35,7 +36,8 @@ package struct UnixWorkloadAttestor: Sendable {
     /// Attests the process as it is now; do it for every request, since a connection outlives `exec`.
     package func attest(_ process: ProcessReference) throws(WorkloadAttestationError) -> AttestedWorkload {
         let groups = try process.checkUnchanged()
-        var selectors = accountSelectors(process, groups: groups)
+        var selectors = accountSelectors(process, groups: groups, at: now())
+        guard readsProcess else { return AttestedWorkload(selectors: selectors, process: process) }
         if discoverWorkloadPath {
             selectors.formUnion(try executableSelectors(process))
         }
@@ -46,13 +48,29 @@ package struct UnixWorkloadAttestor: Sendable {
         return AttestedWorkload(selectors: selectors, process: process)
     }
 
-    private func accountSelectors(_ process: ProcessReference, groups: [UInt32]) -> Set<Selector> {
+    /// The same, if it takes no more than the two small files of `/proc` that never block; nil if it takes more.
+    package func attestBriefly(_ process: ProcessReference) throws(WorkloadAttestationError) -> AttestedWorkload? {
+        guard !readsProcess else { return nil }
+        let groups = try process.checkUnchanged()
+        let time = now()
+        guard names.holds(user: process.uid, groups: [process.gid] + groups, at: time) else { return nil }
+        return AttestedWorkload(selectors: accountSelectors(process, groups: groups, at: time), process: process)
+    }
+
+    /// Whether selectors are made of more than user and groups.
+    private var readsProcess: Bool {
+        discoverWorkloadPath || systemd != nil || (launches?.count ?? 0) > 0
+    }
+
+    private func accountSelectors(
+        _ process: ProcessReference, groups: [UInt32], at time: UnixTime
+    ) -> Set<Selector> {
         var selectors: Set<Selector> = [selector("uid", process.uid), selector("gid", process.gid)]
-        if let name = AccountNames.user(process.uid) { selectors.insert(selector("user", name)) }
-        if let name = AccountNames.group(process.gid) { selectors.insert(selector("group", name)) }
+        if let name = names.user(process.uid, at: time) { selectors.insert(selector("user", name)) }
+        if let name = names.group(process.gid, at: time) { selectors.insert(selector("group", name)) }
         for gid in Set(groups) {
             selectors.insert(selector("supplementary_gid", gid))
-            if let name = AccountNames.group(gid) { selectors.insert(selector("supplementary_group", name)) }
+            if let name = names.group(gid, at: time) { selectors.insert(selector("supplementary_group", name)) }
         }
         return selectors
     }

@@ -10,7 +10,7 @@ struct JWTCache: Sendable {
 
         init(entryID: String, audience: [String]) {
             self.entryID = entryID
-            self.audience = Set(audience).sorted()
+            self.audience = audience.count == 1 ? audience : Set(audience).sorted()
         }
     }
 

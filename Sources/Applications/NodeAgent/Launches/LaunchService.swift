@@ -61,7 +61,7 @@ struct LaunchService: Agentshield_Agent_V1_Launch.SimpleServiceProtocol {
         let name = try LaunchName(request.name)
         let launcher: ProcessReference
         do {
-            launcher = try await attestation.pin(peer)
+            launcher = try attestation.pin(peer)
         } catch {
             throw .launcher(error)
         }

@@ -34,6 +34,8 @@ final class TokenSource: Sendable {
 
     /// One token per entry, in their order; all or none.
     func tokens(for entries: [AuthorizedEntry], audience: [String]) async throws(WorkloadAPIError) -> [String] {
+        if let cached = freshTokens(for: entries, audience: audience) { return cached }
+        if entries.count == 1 { return [try await token(for: entries[0], audience: audience)] }
         do {
             return try await withThrowingTaskGroup(of: (Int, String).self) { group in
                 var tokens = [String](repeating: "", count: entries.count)
@@ -48,6 +50,22 @@ final class TokenSource: Sendable {
             throw error
         } catch {
             throw .unavailable("the JWT-SVID cannot be signed now")
+        }
+    }
+
+    /// All of them from the cache, or nothing.
+    private func freshTokens(for entries: [AuthorizedEntry], audience: [String]) -> [String]? {
+        let time = now()
+        return cache.withTokens { cache in
+            var tokens: [String] = []
+            for entry in entries {
+                let key = JWTCache.Key(entryID: entry.id, audience: audience)
+                guard !entry.hasUniqueJWTs, let token = cache.token(for: key, revision: entry.revision, at: time),
+                    token.isFresh(at: time)
+                else { return nil }
+                tokens.append(token.text)
+            }
+            return tokens
         }
     }
 

@@ -2,26 +2,23 @@ import Attestation
 import NIOPosix
 import PeerRPC
 
-/// Attests the processes at the other end of the socket, away from event loops and the runtime's own threads: it reads
-/// files, and hashing a large executable takes its time.
+/// Attests the processes at the other end of the socket. What takes more than the two small files of `/proc` that never
+/// block is done away from event loops and the runtime's own threads: hashing a large executable takes its time.
 struct WorkloadAttestation: Sendable {
     let attestor: UnixWorkloadAttestor
 
     /// Pins the caller's process for the time of a call.
-    func pin(_ peer: ConnectionPeer) async throws(WorkloadAttestationError) -> ProcessReference {
+    func pin(_ peer: ConnectionPeer) throws(WorkloadAttestationError) -> ProcessReference {
         guard let process = peer.process else { throw .processUnknown }
         guard let handle = process.handle else { throw .processExited }
-        return try await Self.offLoop { () throws(WorkloadAttestationError) in
-            let reference = try ProcessReference.open(
-                pid: process.pid, uid: process.uid, gid: process.gid, pidfd: handle.pidfd)
-            // The number could belong to another process since the connection was made.
-            guard reference.startTime == handle.startTime else { throw .processReplaced }
-            return reference
-        }
+        return try ProcessReference.pinned(
+            pid: process.pid, uid: process.uid, gid: process.gid, startTime: handle.startTime,
+            directory: handle.directory, pidfd: handle.pidfd)
     }
 
     /// What the process is now.
     func attest(_ process: ProcessReference) async throws(WorkloadAttestationError) -> AttestedWorkload {
+        if let workload = try attestor.attestBriefly(process) { return workload }
         let attestor = attestor
         return try await Self.offLoop { () throws(WorkloadAttestationError) in try attestor.attest(process) }
     }

@@ -43,7 +43,7 @@ struct WorkloadService: Sendable {
         let requestID = HexText.encode(randomBytes(16))
         let caller: Caller
         do throws(WorkloadAttestationError) {
-            let process = try await attestation.pin(peer)
+            let process = try attestation.pin(peer)
             let workload = try await attestation.attest(process)
             caller = Caller(method: method, requestID: requestID, peer: peer, process: process, workload: workload)
         } catch {
