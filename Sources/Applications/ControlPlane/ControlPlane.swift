@@ -223,13 +223,11 @@ package struct ControlPlane: Sendable {
     }
 
     private func makeAuthorizer(_ parts: Parts) -> Authorizer {
-        Authorizer(
+        let clients = VerifiedClients(trustDomain: configuration.trustDomain) { parts.authorities.x509Bundle }
+        return Authorizer(
             trustDomain: configuration.trustDomain, registry: parts.registry, now: world.now,
             randomBytes: world.randomBytes,
-            verify: { chain, time in
-                try? X509SVIDVerifier.verify(
-                    chain: chain, bundle: { parts.authorities.verificationBundle(of: $0) }, at: time)
-            }, revocations: parts.revocations)
+            verify: { clients.verify($0, at: $1) }, revocations: parts.revocations)
     }
 
     private func nodeServices(_ parts: Parts) -> [any RegistrableRPCService] {
@@ -323,6 +321,6 @@ package struct ControlPlane: Sendable {
 extension Authorities {
     /// The roots that certificates of a trust domain verify with here: ours, for our own domain only.
     func verificationBundle(of domain: TrustDomain) -> X509Bundle? {
-        domain == trustDomain ? bundle.x509Bundle : nil
+        domain == trustDomain ? x509Bundle : nil
     }
 }

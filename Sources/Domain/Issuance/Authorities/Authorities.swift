@@ -92,6 +92,9 @@ package final class Authorities: Sendable {
     /// Every authority whose signatures may still be around or soon will be.
     package var bundle: TrustBundle { snapshot.bundle }
 
+    /// The half of the bundle that verifies X.509-SVIDs.
+    package var x509Bundle: X509Bundle { snapshot.x509Bundle }
+
     /// The bundle's sequence number; grows with every change of the bundle, also across restarts.
     package var bundleRevision: Int64 { snapshot.machine.stored.bundleRevision }
 
