@@ -64,19 +64,25 @@ import Testing
         #expect(ListPosition(token: text) == nil)
     }
 
-    @Test("a sharded map is a dictionary, and a copy does not see later changes")
-    func shardedMap() {
-        var map = ShardedMap<String, Int>()
-        for number in 0..<3000 { map[String(number)] = number }
-        let copy = map
-        for number in 0..<3000 where number % 3 == 0 { map[String(number)] = nil }
-        map["1"] = -1
-        #expect(copy.count == 3000)
-        #expect(copy["0"] == 0)
-        #expect(copy["1"] == 1)
-        #expect(map.count == 2000)
-        #expect(map["0"] == nil)
-        #expect(map["1"] == -1)
+    @Test("indexes by a key come and go with their items, and a copy does not see later changes")
+    func sharedIndexes() {
+        var indexes = SharedIndexes<String, Int>()
+        func position(_ number: Int) -> ListPosition {
+            ListPosition(createdAt: UnixTime(milliseconds: Int64(number)), key: "")
+        }
+        for number in 0..<3000 { indexes.put(number, at: position(number), under: String(number % 1000)) }
+        let copy = indexes
+        for number in 0..<3000 where number % 1000 < 500 {
+            indexes.remove(at: position(number), under: String(number % 1000))
+        }
+        indexes.put(-1, at: position(9999), under: "999")
+        indexes.remove(at: position(0), under: "nobody")
+        #expect(copy.count == 1000)
+        #expect(copy["0"]?.items == [0, 1000, 2000])
+        #expect(copy["999"]?.items == [999, 1999, 2999])
+        #expect(indexes.count == 500)
+        #expect(indexes["0"] == nil)
+        #expect(indexes["999"]?.items == [999, 1999, 2999, -1])
     }
 }
 

@@ -1,4 +1,5 @@
 import Attestation
+import HashTreeCollections
 package import SPIFFE
 
 /// An immutable view of all registration entries with its indexes; a new one shares nearly everything with the last.
@@ -19,26 +20,26 @@ struct EntrySnapshot: Sendable {
     private let server: SPIFFEID
     private let anyNode: SPIFFEID
 
-    private var byID = ShardedMap<String, Box>()
+    private var byID = TreeDictionary<String, Box>()
     private var ordered = OrderedIndex<Box>()
-    private var byParent = ShardedMap<SPIFFEID, OrderedIndex<Box>>()
-    private var bySPIFFEID = ShardedMap<SPIFFEID, OrderedIndex<Box>>()
-    private var bySelector = ShardedMap<Selector, OrderedIndex<Box>>()
-    private var byFederated = ShardedMap<TrustDomain, OrderedIndex<Box>>()
+    private var byParent = SharedIndexes<SPIFFEID, Box>()
+    private var bySPIFFEID = SharedIndexes<SPIFFEID, Box>()
+    private var bySelector = SharedIndexes<Selector, Box>()
+    private var byFederated = SharedIndexes<TrustDomain, Box>()
     /// Children of a parent that are parents themselves: the only ones a walk through the graph must follow.
-    private var innerByParent = ShardedMap<SPIFFEID, OrderedIndex<Box>>()
+    private var innerByParent = SharedIndexes<SPIFFEID, Box>()
     /// Node aliases by their first selector, so that each is found once.
-    private var aliasesByFirstSelector = ShardedMap<Selector, OrderedIndex<Box>>()
+    private var aliasesByFirstSelector = SharedIndexes<Selector, Box>()
 
     init(trustDomain: TrustDomain) {
         server = BuiltInAlias.server(in: trustDomain)
         anyNode = BuiltInAlias.anyNode(in: trustDomain)
     }
 
-    /// All entries at once, put in the order of lists: so each index only grows at its end.
+    /// All entries at once, each with an ID of its own, in the order of lists: so each index only grows at its end.
     init(trustDomain: TrustDomain, entries: [RegistrationEntry]) {
         self.init(trustDomain: trustDomain)
-        for box in entries.map(Box.init).sorted(by: { $0.position < $1.position }) { put(box) }
+        for box in entries.map(Box.init).sorted(by: { $0.position < $1.position }) { insert(box) }
     }
 
     var count: Int { byID.count }
@@ -151,11 +152,14 @@ struct EntrySnapshot: Sendable {
     // MARK: Changes
 
     /// Inserts the entry, or replaces the one with its ID.
-    mutating func put(_ entry: RegistrationEntry) { put(Box(entry)) }
-
-    private mutating func put(_ box: Box) {
-        let entry = box.entry
+    mutating func put(_ entry: RegistrationEntry) {
         remove(entry.id)
+        insert(Box(entry))
+    }
+
+    /// INVARIANT: no entry here has the ID.
+    private mutating func insert(_ box: Box) {
+        let entry = box.entry
         byID[entry.id] = box
         ordered.put(box, at: box.position)
         bySPIFFEID.put(box, at: box.position, under: entry.spiffeID)

@@ -1,8 +1,9 @@
+import HashTreeCollections
 import SPIFFE
 
 /// An immutable view of all node agents.
 struct NodeSnapshot: Sendable {
-    private var byID = ShardedMap<SPIFFEID, NodeRecord>()
+    private var byID = TreeDictionary<SPIFFEID, NodeRecord>()
     private var ordered = OrderedIndex<NodeRecord>()
 
     func node(_ id: SPIFFEID) -> NodeRecord? { byID[id] }

@@ -7,7 +7,7 @@ struct OrderedIndex<Item: Sendable>: Sendable {
     }
 
     /// Elements in one chunk at most.
-    static var chunkLength: Int { 128 }
+    static var chunkLength: Int { 32 }
 
     // INVARIANT: no chunk is empty; positions grow strictly through all of them.
     private var chunks: [[Element]] = []
@@ -104,6 +104,8 @@ struct OrderedIndex<Item: Sendable>: Sendable {
 
     /// The first chunk whose last position is not before `position`.
     private func chunkIndex(for position: ListPosition) -> Int? {
+        // Most of what comes is newer than all there is.
+        guard let last = chunks.last?.last, last.position >= position else { return nil }
         var low = 0
         var high = chunks.count
         while low < high {
