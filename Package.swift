@@ -169,9 +169,7 @@ let testTargets: [Target] = [
         "NodeAgentTests",
         [
             "NodeAgent", "ControlPlane", "ControlPlaneAPI", "Observability", "WorkloadAPI", "SPIFFE", "Attestation",
-            "AuditTrail",
-            logging,
-            crypto,
+            "AuditTrail", logging, grpcCore, grpcProtobuf, protobuf, crypto,
         ]),
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests(

@@ -303,7 +303,7 @@ package final class NodeAgent: Sendable {
     ) async throws {
         let connection = try ServerConnection(
             endpoint: NodeAPIClient.Endpoint(host: configuration.serverHost, port: configuration.serverPort),
-            identity: standing.identity, trust: standing.trust)
+            identity: standing.identity, trust: standing.trust, sleep: sleep)
         let parts = AgentParts(
             configuration: configuration, cache: shared.cache, connection: connection, trust: standing.trust,
             attestation: attestation, store: attestation.store, audit: audit, logger: logger, now: now,
@@ -347,7 +347,7 @@ package final class NodeAgent: Sendable {
 
     private func postStatus(_ connection: ServerConnection) async {
         do {
-            try await connection.calls.postStatus(version: configuration.agentVersion)
+            try await connection.call { try await $0.postStatus(version: configuration.agentVersion) }
         } catch {
             logger.debug("status not posted", metadata: ["reason": "\(error)"])
         }

@@ -45,7 +45,7 @@ struct SpoolShipper: Sendable {
     func shipOnce() async throws -> Bool {
         let records = try await audit.spool.pending(limit: Self.portion)
         guard let last = records.last else { return false }
-        let acknowledged = try await connection.calls.ship(records, spool: audit.spool.name)
+        let acknowledged = try await connection.call { try await $0.ship(records, spool: audit.spool.name) }
         // A server that acknowledges what it was not sent is mistaken; what was sent is all that may go.
         try await audit.spool.acknowledge(upTo: min(acknowledged, last.sequence))
         guard acknowledged >= last.sequence else {

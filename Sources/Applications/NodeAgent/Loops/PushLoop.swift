@@ -48,8 +48,11 @@ struct PushLoop: Sendable {
 
     /// One stream, until it ends, falls silent, or the connection gets another identity. Whether the server has it.
     private func listen(_ heard: Heard) async -> Bool {
-        let (calls, replaced) = parts.connection.watched
-        return await withTaskGroup(of: Bool.self) { group in
+        await parts.connection.watch { calls, replaced in await listen(heard, calls, until: replaced) }
+    }
+
+    private func listen(_ heard: Heard, _ calls: ServerCalls, until replaced: Signal) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 do {
                     try await calls.watch { change in hear(change, heard) }

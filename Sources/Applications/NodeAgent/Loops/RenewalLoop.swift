@@ -77,7 +77,8 @@ struct RenewalLoop: Sendable {
     /// New key, new certificate, stored before it is used: until its first use the server accepts the old one.
     func renew() async throws {
         let key = P256.Signing.PrivateKey()
-        let chain = try await parts.connection.calls.renew(csr: try CSRBuilder.make(privateKey: key))
+        let csr = try CSRBuilder.make(privateKey: key)
+        let chain = try await parts.connection.call { try await $0.renew(csr: csr) }
         let svid: X509SVID
         do {
             svid = try X509SVID(chain: chain, privateKey: key)

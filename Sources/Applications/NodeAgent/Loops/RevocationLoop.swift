@@ -54,7 +54,7 @@ struct RevocationLoop: Sendable {
     }
 
     private func once() async throws {
-        let answer = try await parts.connection.calls.revocations()
+        let answer = try await parts.connection.call { try await $0.revocations() }
         let change: HeldRevocations.Change
         do throws(RevocationError) {
             change = try take(answer)

@@ -60,7 +60,7 @@ struct SignLoop: Sendable {
         for (entry, key) in zip(entries, keys) {
             requests.append((entry.id, try CSRBuilder.make(privateKey: key)))
         }
-        let results = try await parts.connection.calls.sign(requests)
+        let results = try await parts.connection.call { try await $0.sign(requests) }
         var signed: [(entryID: String, svid: CachedSVID)] = []
         var failed: [String] = []
         for (position, result) in results.enumerated() {

@@ -44,18 +44,17 @@ struct SyncLoop: Sendable {
     /// One exchange with the server.
     func once() async throws {
         let identity = parts.connection.identity
-        let calls = parts.connection.calls
         do {
-            async let bundle = calls.bundle(of: parts.configuration.trustDomain)
+            async let bundle = ownBundle()
             let known = parts.cache.withEntries { $0.entries }
-            let outcome = try await calls.entries(known: known)
+            let outcome = try await parts.connection.call { try await $0.entries(known: known) }
             if outcome.malformed > 0 {
                 parts.logger.warning(
                     "entries left out because they cannot be served", metadata: ["count": "\(outcome.malformed)"])
             }
             let difference = parts.cache.replace(entries: outcome.entries, at: parts.now())
             if !difference.touched.isEmpty { parts.signSignal.fire() }
-            try await take(try await bundle, calls)
+            try await take(try await bundle)
         } catch let error as RPCError {
             if let reason = error.refusal {
                 guard reason == .notActive, parts.connection.isOutdated(identity) else {
@@ -69,12 +68,15 @@ struct SyncLoop: Sendable {
 
     /// Fetches only the bundles.
     func bundles() async throws {
-        let calls = parts.connection.calls
-        try await take(try await calls.bundle(of: parts.configuration.trustDomain), calls)
+        try await take(try await ownBundle())
     }
 
-    private func take(_ bundle: TrustBundle, _ calls: ServerCalls) async throws {
-        let federated = try await federatedBundles(calls)
+    private func ownBundle() async throws -> TrustBundle {
+        try await parts.connection.call { try await $0.bundle(of: parts.configuration.trustDomain) }
+    }
+
+    private func take(_ bundle: TrustBundle) async throws {
+        let federated = try await federatedBundles()
         let old = parts.cache.withEntries { $0.bundle }
         if old != bundle {
             // Stored first: a restart must not fall back behind what connections were judged by.
@@ -87,7 +89,7 @@ struct SyncLoop: Sendable {
         parts.renewSignal.fire()
     }
 
-    private func federatedBundles(_ calls: ServerCalls) async throws -> [TrustDomain: TrustBundle] {
+    private func federatedBundles() async throws -> [TrustDomain: TrustBundle] {
         let needed = parts.cache.withEntries { $0.neededTrustDomains }.sorted()
         let held = parts.cache.withEntries { $0.federatedBundles }
         var bundles: [TrustDomain: TrustBundle] = [:]
@@ -98,7 +100,8 @@ struct SyncLoop: Sendable {
                 }
                 group.addTask {
                     do {
-                        return (trustDomain, try await calls.federatedBundle(of: trustDomain))
+                        let bundle = try await parts.connection.call { try await $0.federatedBundle(of: trustDomain) }
+                        return (trustDomain, bundle)
                     } catch let error as RPCError {
                         throw error
                     } catch {

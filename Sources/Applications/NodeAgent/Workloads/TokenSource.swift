@@ -93,7 +93,9 @@ final class TokenSource: Sendable {
     ) async throws(WorkloadAPIError) -> JWTCache.Token {
         guard let connection = connection.withLock({ $0 }) else { throw .unavailable("the node agent is not ready") }
         do {
-            let text = try await connection.calls.jwt(entryID: entry.id, audience: audience, timeout: timeout)
+            let text = try await connection.call {
+                try await $0.jwt(entryID: entry.id, audience: audience, timeout: timeout)
+            }
             let token = try UnverifiedJWTSVID(parsing: text)
             guard token.unverifiedID == entry.spiffeID else {
                 throw WorkloadAPIError.unavailable("the JWT-SVID cannot be signed now")

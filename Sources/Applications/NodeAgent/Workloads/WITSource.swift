@@ -79,8 +79,9 @@ final class WITSource: Sendable {
             let portion = Array(rest.prefix(ServerCalls.maximumBatch))
             rest = rest.dropFirst(portion.count)
             let keys = portion.map { _ in P256.Signing.PrivateKey() }
-            let results = try await connection.calls.signWITs(
-                zip(portion, keys).map { ($0.id, Array($1.publicKey.derRepresentation)) })
+            let results = try await connection.call {
+                try await $0.signWITs(zip(portion, keys).map { ($0.id, Array($1.publicKey.derRepresentation)) })
+            }
             for (position, result) in results.enumerated() {
                 let entry = portion[position]
                 switch result {
