@@ -7,6 +7,7 @@ so that the tests also see what the agent asked for, in which order and how ofte
 import json
 import os
 import shutil
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -336,6 +337,38 @@ def test_a_refused_signature_of_one_entry_does_not_touch_the_others(spire, run):
     spire.authorized, spire.begin = for_signing, begin
     spire.entry("/stays", agent.id, [ME])
     agent.wait_for("/stays")
+
+
+@pytest.mark.parametrize("finder", ["the exchange of entries", "the signature"])
+def test_an_entry_that_goes_while_a_workload_waits_for_it(spire, run, finder):
+    """Whoever finds it first: the answer is that there is no identity, and it comes once and at once"""
+    agent = run(spire).join()
+    held, go = threading.Event(), threading.Event()
+    original = spire.begin
+
+    def begin(method, context, request=None):
+        if method == "BatchNewX509SVID":
+            held.set()
+            go.wait(20)
+        return original(method, context, request)
+
+    spire.begin = begin
+    entry = spire.entry("/brief", agent.id, [ME])
+    assert held.wait(10)
+    with agent.workload() as api:
+        waiting = api.x509_svids()
+        # The agent has the call by now; nothing outside tells.
+        assert eventually(lambda: waiting.is_active(), "the call is under way")
+        time.sleep(0.5)
+        spire.delete(entry.id)
+        if finder == "the signature":
+            go.set()
+        try:
+            with pytest.raises(grpc.RpcError) as refused:
+                first(waiting)
+        finally:
+            go.set()
+    assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_entries_that_are_not_for_the_workload_api(spire, joined):

@@ -134,6 +134,21 @@ struct EntryCacheTests {
         #expect(!cache.isAwaited("a"))
     }
 
+    @Test func `who waits for an entry that the server does not find waits on until it is gone or signed`() throws {
+        var cache = cache([try entry("a")])
+        let time = UnixTime(seconds: 0)
+        cache.demand(["a"], at: time)
+        cache.postpone(["a"], at: time)
+        #expect(cache.isAwaited("a"))
+        #expect(cache.due(at: time) { _ in false }.isEmpty)
+        #expect(cache.nextDue(after: time) == time.adding(milliseconds: 2000))
+        var gone = cache
+        _ = gone.replace(entries: [])
+        #expect(!gone.isAwaited("a"))
+        _ = cache.store(try svid("/a"), for: "a")
+        #expect(!cache.isAwaited("a"))
+    }
+
     @Test func `beyond the limit the longest unused SVIDs go, never those that somebody follows`() throws {
         let ids = ["a", "b", "c", "d"]
         var cache = cache(try ids.map { try entry($0) }, limit: 2)

@@ -102,8 +102,11 @@ final class AgentCache: Sendable {
         }
     }
 
-    /// The outcome of one call for signatures.
-    func store(_ svids: [(entryID: String, svid: CachedSVID)], failed: [String], at time: UnixTime) {
+    /// The outcome of one call for signatures. Of `missing` entries the next exchange with the server tells more: who
+    /// waits for one of them is not told yet.
+    func store(
+        _ svids: [(entryID: String, svid: CachedSVID)], failed: [String], missing: [String] = [], at time: UnixTime
+    ) {
         state.withLock { state in
             var touched: [AuthorizedEntry] = []
             for (id, svid) in svids {
@@ -112,6 +115,7 @@ final class AgentCache: Sendable {
             let entries = state.entries.entries
             touched += failed.compactMap { entries[$0] }
             state.entries.failed(failed, at: time)
+            state.entries.postpone(missing, at: time)
             let followers = state.followers
             state.entries.evict(followed: { Self.isFollowed($0, followers) }, at: time)
             Self.tell(state, of: touched)

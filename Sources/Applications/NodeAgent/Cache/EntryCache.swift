@@ -131,15 +131,20 @@ struct EntryCache: Sendable {
         return entry
     }
 
-    /// Signing did not work: not tried again at once.
+    /// Signing did not work: not tried again at once, and nobody waits for it.
     mutating func failed(_ ids: some Sequence<String>, at time: UnixTime) {
+        postpone(ids, at: time)
+        for id in ids { records[id]?.isDemanded = false }
+    }
+
+    /// Not tried again at once; those who wait go on waiting.
+    mutating func postpone(_ ids: some Sequence<String>, at time: UnixTime) {
         for id in ids {
             guard let failures = records[id]?.failures else { continue }
             var wait = Self.firstRetry
             for _ in 0..<min(failures, 16) { wait = min(wait * 1.5, Self.longestRetry) }
             records[id]?.failures = min(failures + 1, 16)
             records[id]?.retryAt = time.adding(milliseconds: Int64(wait))
-            records[id]?.isDemanded = false
         }
     }
 

@@ -63,6 +63,7 @@ struct SignLoop: Sendable {
         let results = try await parts.connection.call { try await $0.sign(requests) }
         var signed: [(entryID: String, svid: CachedSVID)] = []
         var failed: [String] = []
+        var missing: [String] = []
         for (position, result) in results.enumerated() {
             let entry = entries[position]
             switch result {
@@ -75,14 +76,18 @@ struct SignLoop: Sendable {
                     failed.append(entry.id)
                 }
             case .refused(let code, let message):
-                // Not found: the entry has just gone; the next exchange of entries says so.
-                if code == RPCError.Code.notFound.rawValue { parts.syncSignal.fire() }
                 parts.logger.warning(
                     "an SVID was not signed", metadata: ["entry": "\(entry.id)", "reason": "\(message)"])
-                failed.append(entry.id)
+                // Not found: the entry has just gone; the next exchange of entries says so.
+                if code == RPCError.Code.notFound.rawValue {
+                    parts.syncSignal.fire()
+                    missing.append(entry.id)
+                } else {
+                    failed.append(entry.id)
+                }
             }
         }
-        parts.cache.store(signed, failed: failed, at: parts.now())
+        parts.cache.store(signed, failed: failed, missing: missing, at: parts.now())
     }
 
     private struct Unusable: Error {

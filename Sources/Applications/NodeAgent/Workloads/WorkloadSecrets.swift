@@ -43,7 +43,8 @@ private struct WorkloadSecrets: SecretView {
         guard let follower = service.cache.follow(workload.selectors) else {
             throw WorkloadAPIError.unavailable("too many streams are open")
         }
-        let (context, served) = try await service.x509Context(of: wanted, follower: follower)
+        _ = try await service.awaitSVIDs(of: wanted, follower)
+        let (context, served) = try service.x509Context(of: wanted)
         guard served.count == positions.count else {
             throw WorkloadAPIError.unavailable("an identity is not signed yet")
         }

@@ -10,9 +10,8 @@ extension WorkloadService: WorkloadAPIHandler {
     ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadX509Context, any Error> {
         let recorded = LastRecorded()
         return try await stream(peer, "FetchX509SVID") { caller, workload, follower in
-            let entries = entries(for: workload)
-            guard !entries.isEmpty else { throw await noIdentity(caller) }
-            let (context, served) = try await x509Context(of: entries, follower: follower)
+            let (entries, workload) = try await signedEntries(for: workload, caller, follower)
+            let (context, served) = try x509Context(of: entries)
             // One record per identity change, not one per rotation.
             if recorded.isNews(served) {
                 do {

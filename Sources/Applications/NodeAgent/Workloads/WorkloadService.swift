@@ -56,6 +56,17 @@ struct WorkloadService: Sendable {
         return caller
     }
 
+    /// What the caller's process is by now; its stream follows what that may have.
+    func attestAgain(_ caller: Caller, _ follower: Follower) async throws(WorkloadAPIError) -> AttestedWorkload {
+        do throws(WorkloadAttestationError) {
+            let workload = try await attestation.attest(caller.process)
+            follower.update(selectors: workload.selectors)
+            return workload
+        } catch {
+            throw await attestationFailed(caller.peer, caller.method, caller.requestID, error)
+        }
+    }
+
     func attestationFailed(
         _ peer: ConnectionPeer, _ method: String, _ requestID: String, _ error: WorkloadAttestationError
     ) async -> WorkloadAPIError {
@@ -102,11 +113,10 @@ struct WorkloadService: Sendable {
         return kept.filter { !revocations.revokes($0.spiffeID) }
     }
 
-    /// All identities of a process; what has to be signed first is waited for, what cannot be signed is left out.
+    /// All identities of a process, as ``signedEntries(for:_:_:)`` has them; what is not signed is left out.
     func x509Context(
-        of entries: [AuthorizedEntry], follower: Follower
-    ) async throws -> (context: WorkloadX509Context, served: [AuthorizedEntry]) {
-        try await awaitSVIDs(of: entries, follower)
+        of entries: [AuthorizedEntry]
+    ) throws(WorkloadAPIError) -> (context: WorkloadX509Context, served: [AuthorizedEntry]) {
         let time = now()
         return try cache.withEntries { cache throws(WorkloadAPIError) in
             let bundle = cache.bundle.x509Bundle.derConcatenated
@@ -129,23 +139,39 @@ struct WorkloadService: Sendable {
         }
     }
 
-    private func awaitSVIDs(of entries: [AuthorizedEntry], _ follower: Follower) async throws {
+    /// The entries for a process, after what has to be signed first has been waited for.
+    func signedEntries(
+        for workload: AttestedWorkload, _ caller: Caller, _ follower: Follower
+    ) async throws -> (entries: [AuthorizedEntry], workload: AttestedWorkload) {
+        let entries = entries(for: workload)
+        guard !entries.isEmpty else { throw await noIdentity(caller) }
+        guard try await awaitSVIDs(of: entries, follower) else { return (entries, workload) }
+        // Time has passed: entries come and go, and the process may run something else.
+        let workload = try await attestAgain(caller, follower)
+        let present = self.entries(for: workload)
+        guard !present.isEmpty else { throw await noIdentity(caller) }
+        return (present, workload)
+    }
+
+    /// Waits until these entries have SVIDs, or cannot have any for now. Whether any time was spent on it.
+    func awaitSVIDs(of entries: [AuthorizedEntry], _ follower: Follower) async throws -> Bool {
         let time = now()
         let missing = cache.withEntries { cache in
             let missing = entries.map(\.id).filter { cache.svid(of: $0, at: time) == nil }
             cache.demand(missing, at: time)
             return missing
         }
-        guard !missing.isEmpty else { return }
+        guard !missing.isEmpty else { return false }
         signSignal.fire()
         let deadline = time.adding(milliseconds: Int64(Self.patience.components.seconds) * 1000)
         while cache.withEntries({ cache in missing.contains { cache.isAwaited($0) } }) {
             let left = deadline.milliseconds(since: now())
-            guard left > 0 else { return }
+            guard left > 0 else { return true }
             _ = try await follower.signal.wait(upTo: .milliseconds(left), sleep: sleep)
         }
         // Whatever woke this wait may have been news for the stream as well.
         follower.signal.fire(.check)
+        return true
     }
 
     /// The bundles that a process may see: its own trust domain's, and those its identities federate with.

@@ -20,17 +20,15 @@ extension WorkloadService {
             guard position.begin() else { return try await build(caller, caller.workload, follower) }
             while true {
                 let reason = try await follower.signal.wait()
-                do {
-                    guard reason == .change else {
+                guard reason == .change else {
+                    do throws(WorkloadAttestationError) {
                         try await attestation.check(caller.process)
-                        continue
+                    } catch {
+                        throw await attestationFailed(caller.peer, caller.method, caller.requestID, error)
                     }
-                    let workload = try await attestation.attest(caller.process)
-                    follower.update(selectors: workload.selectors)
-                    return try await build(caller, workload, follower)
-                } catch let error as WorkloadAttestationError {
-                    throw await attestationFailed(caller.peer, caller.method, caller.requestID, error)
+                    continue
                 }
+                return try await build(caller, try await attestAgain(caller, follower), follower)
             }
         }
     }
