@@ -58,8 +58,8 @@ final class ChildProcess: @unchecked Sendable {
     }
 
     /// Its exit code, once it has ended by itself.
-    func ended() async -> Int32 {
-        while process.isRunning { try? await Task.sleep(for: .milliseconds(20)) }
+    func ended() async throws -> Int32 {
+        while process.isRunning { try await Task.sleep(for: .milliseconds(20)) }
         return process.terminationStatus
     }
 }

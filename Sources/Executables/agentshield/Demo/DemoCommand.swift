@@ -22,15 +22,19 @@ struct Demo: AsyncParsableCommand {
         try? FileManager.default.removeItem(atPath: directory)
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
-        defer { if !keep { try? FileManager.default.removeItem(atPath: directory) } }
         let story = DemoStory(agentshield: own, agent: agent, directory: directory)
+        let outcome: Result<DemoSignals.End, any Error>
         do {
-            try await story.tell()
+            outcome = .success(try await DemoSignals.run(story.tell))
         } catch {
-            await story.end()
-            throw error
+            outcome = .failure(error)
         }
         await story.end()
-        if keep { Terminal.print("\nLeft in \(directory)") }
+        if keep {
+            Terminal.print("\nLeft in \(directory)")
+        } else {
+            try? FileManager.default.removeItem(atPath: directory)
+        }
+        if case .signal(let number) = try outcome.get() { Foundation.exit(128 + number) }
     }
 }

@@ -90,7 +90,7 @@ final class DemoStory: Sendable {
         let planner = try launch(
             "planner", [agent, "call", "--url", url, "--server", weatherID, "--every", "1000ms", "--for", "12s"])
         await tell(planner)
-        guard await planner.ended() == 0 else { throw CommandFailure("the planner's calls failed") }
+        guard try await planner.ended() == 0 else { throw CommandFailure("the planner's calls failed") }
     }
 
     private func refuseImpostors(_ url: String) async throws {
@@ -112,7 +112,7 @@ final class DemoStory: Sendable {
         say("   \(who):")
         let impostor = try begin()
         await tell(impostor)
-        guard await impostor.ended() != 0 else { throw CommandFailure("an impostor was not refused: \(who)") }
+        guard try await impostor.ended() != 0 else { throw CommandFailure("an impostor was not refused: \(who)") }
     }
 
     private func verifyLog() async throws {
@@ -187,7 +187,7 @@ final class DemoStory: Sendable {
         let child = try start(agentshield, arguments)
         var lines: [String] = []
         for await line in child.lines { lines.append(line) }
-        guard await child.ended() == 0 else { throw CommandFailure(lines.last ?? "`\(arguments[0])` failed") }
+        guard try await child.ended() == 0 else { throw CommandFailure(lines.last ?? "`\(arguments[0])` failed") }
         return lines.joined(separator: "\n")
     }
 
