@@ -129,8 +129,9 @@ let executables: [Target] = [
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "LaunchSystem", "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "PeerRPC", "WorkloadAPI",
-            "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent", argumentParser, yams,
+            "LaunchSystem", "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "Issuance", "PeerRPC",
+            "WorkloadAPI", "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent",
+            argumentParser, yams,
             logging, unixSignals, grpcCore, grpcTransport, protobuf,
             crypto,
         ],

@@ -134,19 +134,21 @@ class TestSwitches:
         assert done.returncode == 1 and done.stderr.startswith("agentshield: ")
 
 
-def test_claims_of_another_trust_domain_are_filtered(start):
-    """Validation shows sub, aud and exp of a foreign token, and what the operator named."""
-    home = start("home.test", extra=["-allowedForeignJWTClaims", "iat"])
+def test_claims_of_another_trust_domain_are_filtered(start, tmp_path):
+    """Validation shows sub, aud and exp of a foreign token, and what the operator named; also of claims by rules."""
+    rules = tmp_path / "claims.yaml"
+    rules.write_text("claims: [{for: /**, add: {team: '{path[1]}', groups: [admins]}}]\n")
+    home = start("home.test", extra=["-allowedForeignJWTClaims", "iat", "-allowedForeignJWTClaims", "team"])
     strict = start("strict.test")
-    away = start("away.test")
+    away = start("away.test", extra=["-config", str(rules)])
     away.entry("/caller")
     away.wait_for_ids("/caller")
     with away.workload() as workload:
         token = workload.jwt_svid(["home"]).svids[0].svid
         own = workload.validate("home", token)
-        assert {"sub", "aud", "exp", "iat"} <= set(own.claims.fields)
+        assert {"sub", "aud", "exp", "iat", "team", "groups"} <= set(own.claims.fields)
         keys = first(workload.jwt_bundles()).bundles[away.id]
-    for domain, wanted in ((home, {"sub", "aud", "exp", "iat"}), (strict, {"sub", "aud", "exp"})):
+    for domain, wanted in ((home, {"sub", "aud", "exp", "iat", "team"}), (strict, {"sub", "aud", "exp"})):
         _trust(domain, away.name, keys)
         domain.entry("/verifier", federates_with=[away.name])
         domain.wait_for_ids("/verifier")

@@ -63,6 +63,20 @@ import Testing
         #expect(verified.claims["aud"] == nil)
     }
 
+    @Test func `further claims are in the token, and none of those that the issuer sets itself`() throws {
+        func token(_ extra: JSONObject) throws(WITSVIDError) -> String {
+            try WITSVID.sign(
+                id: id, confirmationKey: JWSVerificationKey(p256: holder.publicKey, keyID: nil), issuedAt: now,
+                expiresAt: now + 60, key: key, extraClaims: extra)
+        }
+        let verified = try WITSVID.verify(
+            token: try token(["team": "red"]), bundles: { _ in [authority] }, now: now)
+        #expect(verified.claims["team"] == "red")
+        for name in ["sub", "aud", "exp", "iat", "nbf", "iss", "jti", "cnf"] {
+            #expect(throws: WITSVIDError.token(.reservedClaim(name))) { try token([name: "x"]) }
+        }
+    }
+
     @Test func `the private key's JWK belongs to the token's key`() throws {
         let jwk = WITSVID.privateJWK(holder)
         #expect(WITSVID.privateKey(jwk: jwk)?.rawRepresentation == holder.rawRepresentation)

@@ -102,7 +102,7 @@ package struct ControlPlane: Sendable {
                 x509TTL: configuration.x509SVIDTTL, jwtTTL: configuration.jwtSVIDTTL,
                 witTTL: configuration.witSVIDTTL,
                 nodeTTL: configuration.nodeSVIDTTL,
-                jwtIssuer: configuration.jwtIssuer),
+                jwtIssuer: configuration.jwtIssuer, claims: configuration.claims),
             revocations: revocations, now: world.now, randomBytes: world.randomBytes)
         let webCertificates = try WebCertificateFiles(configuration.webCertificates)
         let identity = try await ServerIdentity.open(

@@ -15,11 +15,14 @@ package enum WorkloadIdentityToken {
     /// Times are cut to whole seconds since 1970.
     package static func sign(
         subject: String, confirmationKey: JWSVerificationKey, issuedAt: Int64, expiresAt: Int64, key: JWSSigningKey,
-        issuer: String? = nil, tokenID: String? = nil
+        issuer: String? = nil, tokenID: String? = nil, extraClaims: JSONObject = JSONObject()
     ) throws(WITError) -> String {
         guard issuedAt < expiresAt, JWTClaims.allowedDates.contains(issuedAt),
             JWTClaims.allowedDates.contains(expiresAt)
         else { throw .badTimes }
+        for (name, _) in extraClaims.members where reservedClaims.contains(where: { $0.hasSameBytes(as: name) }) {
+            throw .reservedClaim(name)
+        }
         let confirmation: JWK
         do {
             confirmation = try JWK(key: confirmationKey.jwk.key, algorithm: confirmationKey.algorithm)
@@ -34,6 +37,7 @@ package enum WorkloadIdentityToken {
         ]
         if let issuer { claims.append(("iss", .string(issuer))) }
         if let tokenID { claims.append(("jti", .string(tokenID))) }
+        claims += extraClaims.members.map { ($0.name, $0.value) }
         let token: String
         do {
             token = try CompactJWS.sign(
@@ -44,6 +48,9 @@ package enum WorkloadIdentityToken {
         guard token.utf8.count <= maximumLength else { throw .token(.tooLarge(limit: maximumLength)) }
         return token
     }
+
+    /// Claims that only the issuer's own rules set; `aud` has no place in these tokens.
+    private static let reservedClaims = ["sub", "aud", "exp", "iat", "nbf", "iss", "jti", "cnf"]
 }
 
 /// A workload identity token taken apart and found well-formed. Nothing in it is proven.
@@ -141,6 +148,8 @@ package enum WITError: Error, Equatable, Sendable, CustomStringConvertible {
     case expired(at: Int64)
     /// A token cannot be made with this end and start.
     case badTimes
+    /// An extra claim that the issuer sets itself.
+    case reservedClaim(String)
 
     package var description: String {
         switch self {
@@ -155,6 +164,7 @@ package enum WITError: Error, Equatable, Sendable, CustomStringConvertible {
         case .confirmationKey(let error): error.description
         case .expired(let time): "token expired at \(time)"
         case .badTimes: "token cannot end before it starts"
+        case .reservedClaim(let name): "claim `\(name)` is set by the issuer alone"
         }
     }
 }

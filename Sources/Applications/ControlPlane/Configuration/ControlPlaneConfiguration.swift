@@ -1,3 +1,4 @@
+package import Issuance
 package import Registry
 package import SPIFFE
 
@@ -27,6 +28,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var nodeSVIDTTL: Int64?
     /// The `iss` claim of JWT-SVIDs; nil leaves it out.
     package var jwtIssuer: String?
+    /// What is added to JWT- and WIT-SVIDs.
+    package var claims = ClaimRules.none
     /// Host names beside that of `jwtIssuer` under which OIDC discovery answers.
     package var oidcDomains: [String] = []
     /// Says `"use": "sig"` of every key that OIDC discovery publishes.

@@ -67,7 +67,7 @@ package final class WITSigningAuthority: Sendable {
     func sign(_ token: WITSVIDContent, consuming receipt: consuming AuditReceipt) throws(WITSVIDError) -> String {
         try WITSVID.sign(
             id: token.id, confirmationKey: token.confirmationKey, issuedAt: token.issuedAt,
-            expiresAt: token.expiresAt, key: key, tokenID: token.tokenID)
+            expiresAt: token.expiresAt, key: key, tokenID: token.tokenID, extraClaims: token.added)
     }
 }
 
@@ -96,6 +96,6 @@ package final class JWTSigningAuthority: Sendable {
         signatures.wrappingAdd(1, ordering: .relaxed)
         return try JWTSVID.sign(
             id: token.id, audience: token.audience.values, issuedAt: token.issuedAt, expiresAt: token.expiresAt,
-            key: key, issuer: token.issuer, jwtID: token.jwtID)
+            key: key, issuer: token.issuer, jwtID: token.jwtID, extraClaims: token.added)
     }
 }

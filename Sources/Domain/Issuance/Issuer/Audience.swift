@@ -2,6 +2,8 @@
 package struct Audience: Hashable, Sendable {
     /// In the order in which they were asked for.
     package let values: [String]
+    /// Bytes of all values together, as written in JSON.
+    let lengthInJSON: Int
 
     /// Takes a list; throws the rule that it breaks.
     package init(_ values: [String]) throws(AudienceError) {
@@ -15,6 +17,7 @@ package struct Audience: Hashable, Sendable {
         }
         guard total <= Self.maximumTotalLength else { throw .tooLong }
         self.values = values
+        lengthInJSON = total
     }
 
     /// Most values of one token.

@@ -12,12 +12,14 @@ package struct IssuanceDefaults: Sendable {
     package var serverTTL: Int64
     /// The `iss` claim of JWT-SVIDs; nil leaves it out.
     package var jwtIssuer: String?
+    /// What configuration adds to JWT- and WIT-SVIDs.
+    package var claims: ClaimRules
 
     /// SPIRE's values: an hour, five minutes, an hour, and the workload's lifetime for nodes and the server.
     package init(
         x509TTL: Int64 = 3600, jwtTTL: Int64 = 300, witTTL: Int64 = 3600, nodeTTL: Int64? = nil,
         serverTTL: Int64? = nil,
-        jwtIssuer: String? = nil
+        jwtIssuer: String? = nil, claims: ClaimRules = .none
     ) {
         self.x509TTL = x509TTL
         self.jwtTTL = jwtTTL
@@ -25,6 +27,7 @@ package struct IssuanceDefaults: Sendable {
         self.nodeTTL = nodeTTL ?? x509TTL
         self.serverTTL = serverTTL ?? x509TTL
         self.jwtIssuer = jwtIssuer
+        self.claims = claims
     }
 
     /// How far back `notBefore` lies, in seconds: clocks of verifiers may be a little behind.

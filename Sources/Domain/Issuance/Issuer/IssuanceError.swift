@@ -28,6 +28,8 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
     case negativeLifetime
     /// The audience breaks this rule.
     case audience(AudienceError)
+    /// The claims that configuration adds cannot be made for this identity.
+    case claims(ClaimRefusal)
     /// The public key for a WIT-SVID is not one that a proof can be made with.
     case publicKey
     /// The certificate cannot be made from these values, a DNS name for example.
@@ -51,8 +53,8 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
     package var isRefusal: Bool {
         switch self {
         case .otherTrustDomain, .rootPath, .reservedID, .notANodeID, .entryExpired, .notDownstream, .uriCount,
-            .badSPIFFEID, .notTheTrustDomainID, .revoked, .negativeLifetime, .audience, .publicKey,
-            .certificate:
+            .badSPIFFEID, .notTheTrustDomainID, .revoked, .negativeLifetime, .audience, .claims,
+            .publicKey, .certificate:
             true
         case .noAuthority, .badRandomness, .intentNotRecorded, .signingFailed, .selfCheckFailed, .outcomeNotRecorded:
             false
@@ -74,6 +76,7 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
         case .revoked: "the identity is revoked"
         case .negativeLifetime: "a lifetime cannot be negative"
         case .audience(let error): error.description
+        case .claims(let refusal): refusal.description
         case .publicKey: "the public key is not one for a proof of possession"
         case .certificate(let error): error.description
         case .noAuthority: "no authority can sign now"

@@ -1,3 +1,4 @@
+import JOSE
 import Registry
 import SPIFFE
 
@@ -43,6 +44,18 @@ struct IssuanceTerms {
         // Less than a second of life left is none: the schedule is behind, and what would be signed is born dead.
         guard end.seconds > time.seconds else { throw .noAuthority }
         return UnixTime(seconds: end.seconds)
+    }
+
+    /// What configuration adds to a token of this kind.
+    func addedClaims(
+        _ kind: ClaimRule.Kind, _ id: SPIFFEID, hint: String, entryID: String?
+    ) throws(IssuanceError) -> JSONObject {
+        guard !defaults.claims.rules.isEmpty else { return JSONObject() }
+        do {
+            return try defaults.claims.claims(in: kind, for: ClaimSubject(id: id, hint: hint, entryID: entryID))
+        } catch {
+            throw .claims(error)
+        }
     }
 
     /// A fresh serial number.

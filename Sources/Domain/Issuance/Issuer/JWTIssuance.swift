@@ -1,5 +1,6 @@
 import AuditTrail
 import Crypto
+import JOSE
 import Registry
 package import SPIFFE
 
@@ -34,6 +35,20 @@ struct JWTSVIDContent: Sendable {
     let expiresAt: UnixTime
     let issuer: String?
     let jwtID: String?
+    /// What configuration adds.
+    let added: JSONObject
+
+    /// All claims of the token, whatever their order.
+    var claims: JSONObject {
+        var claims: JSONObject = [
+            "sub": .string(id.string), "aud": .array(audience.values.map { .string($0) }),
+            "exp": .number(JSONNumber(expiresAt.seconds)), "iat": .number(JSONNumber(issuedAt.seconds)),
+        ]
+        claims["iss"] = issuer.map { .string($0) }
+        claims["jti"] = jwtID.map { .string($0) }
+        for (name, value) in added.members { claims[name] = value }
+        return claims
+    }
 }
 
 /// A JWT-SVID about to be signed: identity, audience and times have passed the checks of its kind.
@@ -54,7 +69,7 @@ struct JWTPreparation: CredentialPreparation {
     ) throws(IssuanceError) -> JWTPreparation {
         try terms.checkNotExpired(entry)
         return try JWTPreparation(
-            id: entry.spiffeID, audience: audience, ttl: Int64(entry.jwtSVIDTTL), entryID: entry.id,
+            id: entry.spiffeID, audience: audience, ttl: Int64(entry.jwtSVIDTTL), entryID: entry.id, hint: entry.hint,
             includesJWTID: entry.attributes.jwtSVIDIncludeJTI, terms)
     }
 
@@ -62,11 +77,12 @@ struct JWTPreparation: CredentialPreparation {
     static func minted(
         _ id: SPIFFEID, audience: [String], ttl: Int64, _ terms: IssuanceTerms
     ) throws(IssuanceError) -> JWTPreparation {
-        try JWTPreparation(id: id, audience: audience, ttl: ttl, entryID: nil, includesJWTID: false, terms)
+        try JWTPreparation(id: id, audience: audience, ttl: ttl, entryID: nil, hint: "", includesJWTID: false, terms)
     }
 
     private init(
-        id: SPIFFEID, audience: [String], ttl: Int64, entryID: String?, includesJWTID: Bool, _ terms: IssuanceTerms
+        id: SPIFFEID, audience: [String], ttl: Int64, entryID: String?, hint: String, includesJWTID: Bool,
+        _ terms: IssuanceTerms
     ) throws(IssuanceError) {
         try terms.checkWorkloadID(id)
         let checkedAudience: Audience
@@ -75,11 +91,18 @@ struct JWTPreparation: CredentialPreparation {
         } catch {
             throw .audience(error)
         }
+        let added = try terms.addedClaims(.jwt, id, hint: hint, entryID: entryID)
+        // Together they have the room of the longest audience: the token stays below what verifiers read.
+        guard
+            added.isEmpty
+                || checkedAudience.lengthInJSON + added.serializedBytes.count <= Audience.maximumTotalLength
+        else { throw .claims(.tooLarge) }
         guard let authority = terms.jwt else { throw .noAuthority }
         content = JWTSVIDContent(
             id: id, audience: checkedAudience, issuedAt: UnixTime(seconds: terms.time.seconds),
             expiresAt: try terms.end(ttl: ttl, defaultTTL: terms.defaults.jwtTTL, authorityEnd: authority.notAfter),
-            issuer: terms.defaults.jwtIssuer, jwtID: includesJWTID ? HexText.encode(terms.randomBytes(16)) : nil)
+            issuer: terms.defaults.jwtIssuer, jwtID: includesJWTID ? HexText.encode(terms.randomBytes(16)) : nil,
+            added: added)
         subject = IssuanceSubject(kind: "jwt-svid", id: id, argsHash: checkedAudience.hash, entryID: entryID)
         self.authority = authority
     }
@@ -100,7 +123,7 @@ struct JWTPreparation: CredentialPreparation {
         } catch {
             throw .selfCheckFailed(error.description)
         }
-        guard svid.id == content.id, svid.audience == content.audience.values, svid.expiresAt == content.expiresAt,
+        guard svid.id == content.id, svid.claims == content.claims, svid.expiresAt == content.expiresAt,
             svid.keyID == authority.id, svid.expiresAt <= authority.notAfter
         else { throw .selfCheckFailed("it is not what was prepared") }
         return IssuedJWTSVID(content, token: signed.token, authorityID: authority.id)
@@ -109,7 +132,15 @@ struct JWTPreparation: CredentialPreparation {
     func facts(about issued: IssuedJWTSVID) -> [String: String] {
         var facts = ["kid": authority.id, "expires": content.expiresAt.description]
         facts["jti"] = content.jwtID
+        facts["claims"] = content.added.namesForTheLog
         return facts
+    }
+}
+
+extension JSONObject {
+    /// The names of added claims, never what they say; nil when there are none.
+    var namesForTheLog: String? {
+        isEmpty ? nil : members.map(\.name).sorted().joined(separator: " ")
     }
 }
 

@@ -31,6 +31,8 @@ struct WITSVIDContent: Sendable {
     let issuedAt: UnixTime
     let expiresAt: UnixTime
     let tokenID: String
+    /// What configuration adds.
+    let added: JSONObject
 }
 
 /// A WIT-SVID about to be signed: identity, key and times have passed the checks of its kind.
@@ -50,18 +52,18 @@ struct WITPreparation: CredentialPreparation {
     ) throws(IssuanceError) -> WITPreparation {
         try terms.checkNotExpired(entry)
         return try WITPreparation(
-            id: entry.spiffeID, publicKey: publicKey, ttl: 0, entryID: entry.id, terms)
+            id: entry.spiffeID, publicKey: publicKey, ttl: 0, entryID: entry.id, hint: entry.hint, terms)
     }
 
     /// For an administrator, who names the identity.
     static func minted(
         _ id: SPIFFEID, publicKey: [UInt8], ttl: Int64, _ terms: IssuanceTerms
     ) throws(IssuanceError) -> WITPreparation {
-        try WITPreparation(id: id, publicKey: publicKey, ttl: ttl, entryID: nil, terms)
+        try WITPreparation(id: id, publicKey: publicKey, ttl: ttl, entryID: nil, hint: "", terms)
     }
 
     private init(
-        id: SPIFFEID, publicKey: [UInt8], ttl: Int64, entryID: String?, _ terms: IssuanceTerms
+        id: SPIFFEID, publicKey: [UInt8], ttl: Int64, entryID: String?, hint: String, _ terms: IssuanceTerms
     ) throws(IssuanceError) {
         try terms.checkWorkloadID(id)
         let confirmationKey: JWSVerificationKey
@@ -71,11 +73,12 @@ struct WITPreparation: CredentialPreparation {
             throw .publicKey
         }
         guard WITSVID.allows(confirmationKey.algorithm) else { throw .publicKey }
+        let added = try terms.addedClaims(.wit, id, hint: hint, entryID: entryID)
         guard let authority = terms.wit else { throw .noAuthority }
         content = WITSVIDContent(
             id: id, confirmationKey: confirmationKey, issuedAt: UnixTime(seconds: terms.time.seconds),
             expiresAt: try terms.end(ttl: ttl, defaultTTL: terms.defaults.witTTL, authorityEnd: authority.notAfter),
-            tokenID: HexText.encode(terms.randomBytes(16)))
+            tokenID: HexText.encode(terms.randomBytes(16)), added: added)
         subject = IssuanceSubject(
             kind: "wit-svid", id: id, argsHash: HexText.encode(SHA256.hash(data: confirmationKey.derSPKI)),
             entryID: entryID)
@@ -98,12 +101,29 @@ struct WITPreparation: CredentialPreparation {
             throw .selfCheckFailed(error.description)
         }
         guard svid.id == content.id, svid.expiresAt == content.expiresAt, svid.keyID == authority.id,
-            svid.confirmationKey.derSPKI == content.confirmationKey.derSPKI, svid.expiresAt <= authority.notAfter
+            svid.confirmationKey.derSPKI == content.confirmationKey.derSPKI, svid.expiresAt <= authority.notAfter,
+            content.isAll(of: svid.claims)
         else { throw .selfCheckFailed("it is not what was prepared") }
         return IssuedWITSVID(content, token: signed.token, authorityID: authority.id)
     }
 
     func facts(about issued: IssuedWITSVID) -> [String: String] {
-        ["kid": authority.id, "expires": content.expiresAt.description, "jti": content.tokenID]
+        var facts = ["kid": authority.id, "expires": content.expiresAt.description, "jti": content.tokenID]
+        facts["claims"] = content.added.namesForTheLog
+        return facts
+    }
+}
+
+extension WITSVIDContent {
+    /// Whether a token says this and nothing else; `cnf` is compared as a key.
+    fileprivate func isAll(of claims: JSONObject) -> Bool {
+        var rest = claims
+        rest["cnf"] = nil
+        var expected: JSONObject = [
+            "sub": .string(id.string), "exp": .number(JSONNumber(expiresAt.seconds)),
+            "iat": .number(JSONNumber(issuedAt.seconds)), "jti": .string(tokenID),
+        ]
+        for (name, value) in added.members { expected[name] = value }
+        return rest == expected
     }
 }

@@ -1,9 +1,12 @@
+import Issuance
 import Yams
 
-/// The settings of one YAML file: sections of scalar values, every key known.
+/// The settings of one YAML file: sections of scalar values, every key known, and the rules of `claims`.
 struct ConfigurationFile {
     /// Section to key to value as text. A list becomes its items.
     private(set) var sections: [String: [String: [String]]] = [:]
+    /// What the control plane adds to tokens.
+    private(set) var claims = ClaimRules.none
 
     /// Largest configuration file that is read.
     static let maximumBytes = 1 << 20
@@ -27,9 +30,13 @@ struct ConfigurationFile {
         }
         for (name, section) in root {
             let title = name.string ?? ""
+            if title == "claims" {
+                claims = try ClaimsSection.rules(section, path: path)
+                continue
+            }
             guard let known = ConfigurationKey.known[title] else {
                 throw CommandFailure(
-                    "`\(path)`: unknown section `\(title)` (known: \(ConfigurationKey.known.keys.sorted().joined(separator: ", ")))"
+                    "`\(path)`: unknown section `\(title)` (known: \((ConfigurationKey.known.keys + ["claims"]).sorted().joined(separator: ", ")))"
                 )
             }
             guard let settings = section.mapping else {

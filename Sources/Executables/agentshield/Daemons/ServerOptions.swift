@@ -104,6 +104,7 @@ struct ServerOptions: ParsableArguments {
             try settings.seconds("default_wit_svid_ttl", flag: witSVIDTTL) ?? configuration.witSVIDTTL
         configuration.nodeSVIDTTL = try settings.seconds("agent_ttl", flag: agentTTL)
         configuration.jwtIssuer = try settings.text("jwt_issuer", flag: jwtIssuer)
+        configuration.claims = settings.file.claims
         configuration.oidcDomains = settings.list("oidc_domains", flag: oidcDomains)
         configuration.oidcSetKeyUse = try settings.flag("oidc_set_key_use", flag: oidcSetKeyUse)
         configuration.webCertificates = settings.list("web_certificates", flag: webCertificates).map(

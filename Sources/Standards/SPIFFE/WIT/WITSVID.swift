@@ -17,7 +17,7 @@ package enum WITSVID {
     /// not after the signing key's own end.
     package static func sign(
         id: SPIFFEID, confirmationKey: JWSVerificationKey, issuedAt: UnixTime, expiresAt: UnixTime, key: JWSSigningKey,
-        tokenID: String? = nil
+        tokenID: String? = nil, extraClaims: JSONObject = JSONObject()
     ) throws(WITSVIDError) -> String {
         guard !id.path.isEmpty else { throw .badSubject(nil) }
         guard allows(key.algorithm) else { throw .algorithmNotAllowed(key.algorithm) }
@@ -28,7 +28,8 @@ package enum WITSVID {
         do {
             return try WorkloadIdentityToken.sign(
                 subject: id.string, confirmationKey: confirmationKey, issuedAt: issuedAt.seconds,
-                expiresAt: expiresAt.seconds, key: key, tokenID: tokenID)
+                expiresAt: expiresAt.seconds, key: key, tokenID: tokenID,
+                extraClaims: extraClaims)
         } catch {
             throw .token(error)
         }
