@@ -1,5 +1,6 @@
 """Administration over the admin socket by raw gRPC: SPIRE's entry, agent, svid and bundle services."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,11 +13,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+import test_wit
 from harness import rules
+from harness.polling import eventually
 from wire import messages as m
 from wire.admin import Admin, entry
 from wire.keys import broken_csr, csr, new_key, selector, spiffe_id
 from wire.spire_agent import Identity
+from wire.workload import first
 
 OK, INVALID, NOT_FOUND, ALREADY_EXISTS = 0, 3, 5, 6
 Match = m.types.SelectorMatch
@@ -455,8 +459,13 @@ def jwt_key(key_id: str, **fields):
     return m.types.JWTKey(public_key=spki, key_id=key_id, **fields)
 
 
+def wit_key(key_id: str, **fields):
+    plain = jwt_key(key_id)
+    return m.types.WITKey(public_key=plain.public_key, key_id=key_id, **fields)
+
+
 class TestAuthoritiesOfOthers:
-    """AppendBundle and PublishJWTAuthority: what other servers of the trust domain sign with."""
+    """AppendBundle, PublishJWTAuthority and PublishWITAuthority: what other servers of the trust domain sign with."""
 
     def append(self, admin, **fields):
         return admin.bundles.AppendBundle(m.bundle.AppendBundleRequest(**fields), timeout=20)
@@ -488,6 +497,10 @@ class TestAuthoritiesOfOthers:
             "a key without ID": {"jwt_authorities": [jwt_key("")]},
             "no key": {"jwt_authorities": [m.types.JWTKey(key_id="a", public_key=b"x")]},
             "a taint": {"jwt_authorities": [jwt_key("a", tainted=True)]},
+            "a WIT key without ID": {"wit_authorities": [wit_key("")]},
+            "no WIT key": {"wit_authorities": [m.types.WITKey(key_id="a", public_key=b"x")]},
+            "a WIT taint": {"wit_authorities": [wit_key("a", tainted=True)]},
+            "an ID for two purposes": {"jwt_authorities": [jwt_key("a")], "wit_authorities": [wit_key("a")]},
         }
         before = admin.bundles.GetBundle(m.bundle.GetBundleRequest(), timeout=20)
         for name, fields in cases.items():
@@ -513,6 +526,43 @@ class TestAuthoritiesOfOthers:
             assert code_of(lambda: node.bundle_api.PublishJWTAuthority(empty, timeout=20)) == (
                 grpc.StatusCode.INVALID_ARGUMENT
             )
+
+
+    def test_a_wit_key_of_a_downstream_server_is_for_wit_svids_alone(self, start):
+        domain = start("publish-wit.test")
+        taken = domain.admin.bundles.GetBundle(m.bundle.GetBundleRequest(), timeout=20).jwt_authorities[0].key_id
+        domain.entry("/reader")
+        domain.wait_for_ids("/reader")
+        with domain.spire_agent() as node:
+            node.attest(domain.admin.join_token().encode())
+            made = domain.admin.create_one(
+                entry(f"{domain.id}/nested", node.identity.id, ["unix:uid:1"], downstream=True)
+            )
+            node.sync()
+
+            def publish(key=None):
+                request = m.bundle.PublishWITAuthorityRequest(wit_authority=key)
+                return node.bundle_api.PublishWITAuthority(request, timeout=20)
+
+            key = wit_key("nested-wit")
+            assert code_of(lambda: publish(key)) == grpc.StatusCode.PERMISSION_DENIED
+            signed = node.sign([made.id])[made.id]
+            node.adopt(Identity(signed.chain, signed.key, f"{domain.id}/nested", 0))
+            before = node.get_bundle()
+            for bad in (None, wit_key(""), m.types.WITKey(key_id="a", public_key=b"x"), wit_key("a", tainted=True),
+                        wit_key(taken)):  # fmt: skip
+                assert code_of(lambda: publish(bad)) == grpc.StatusCode.INVALID_ARGUMENT
+            for _ in range(2):
+                assert [k.key_id for k in publish(key).wit_authorities].count("nested-wit") == 1
+            after = node.get_bundle()
+        assert after.jwt_authorities == before.jwt_authorities
+        assert [k.key_id for k in after.wit_authorities] == [*(k.key_id for k in before.wit_authorities), "nested-wit"]
+        # What workloads get: in the set for WIT-SVIDs, and not in the one for JWT-SVIDs.
+        with grpc.insecure_channel(f"unix:{domain.workload_socket}") as channel:
+            eventually(lambda: "nested-wit" in test_wit.keys(channel, domain), "workloads know the key")
+        with domain.workload() as api:
+            jwks = json.loads(first(api.jwt_bundles()).bundles[domain.id])
+        assert "nested-wit" not in [k["kid"] for k in jwks["keys"]]
 
 
 class TestTheSocket:

@@ -51,6 +51,70 @@ struct ExternalAuthorityTests {
         }
     }
 
+    @Test func `another server's WIT key verifies WIT-SVIDs, and is never among the keys for JWT-SVIDs`() async throws {
+        try await TestDomain.run { domain in
+            let authorities = try await domain.open()
+            let before = authorities.bundle
+            let key = try P256.Signing.PrivateKey.fresh(randomBytes: domain.random.draw)
+            let signer = JWSSigningKey(p256: key, keyID: "theirs")
+            let theirs = try WITAuthority(keyID: "theirs", derSPKI: signer.verificationKey.derSPKI)
+            for _ in 0..<2 { try await authorities.append(wit: [theirs], by: admin, requestID: "r") }
+            let again = try await domain.open()
+            for bundle in [authorities.bundle, again.bundle] {
+                #expect(bundle.witAuthorities.last?.keyID == "theirs")
+                #expect(bundle.witAuthorities.last?.derSPKI == theirs.derSPKI)
+                #expect(bundle.witAuthorities.count == before.witAuthorities.count + 1)
+                #expect(bundle.jwtAuthorities == before.jwtAuthorities)
+            }
+            let id = try SPIFFEID("spiffe://example.org/nested")
+            let token = try WITSVID.sign(
+                id: id, confirmationKey: signer.verificationKey, issuedAt: domain.clock.now,
+                expiresAt: domain.clock.now + 60, key: signer)
+            let verified = try WITSVID.verify(
+                token: token, bundles: { _ in again.bundle.witAuthorities }, now: domain.clock.now)
+            #expect(verified.id == id)
+            let jwt = try JWTSVID.sign(
+                id: id, audience: ["a"], issuedAt: domain.clock.now, expiresAt: domain.clock.now + 60, key: signer)
+            #expect(throws: JWTSVIDError.unknownKey("theirs")) {
+                try JWTSVID.verify(
+                    token: jwt, audience: "a", bundles: { _ in again.bundle.jwtAuthorities }, now: domain.clock.now)
+            }
+        }
+    }
+
+    @Test func `a key and its ID are for tokens of one kind`() async throws {
+        try await TestDomain.run { domain in
+            let authorities = try await domain.open()
+            let (ownJWT, ownWIT) = (
+                try #require(authorities.bundle.jwtAuthorities.first),
+                try #require(authorities.bundle.witAuthorities.first)
+            )
+            let jwt = try tokenKey(domain, expiresAt: nil)
+            try await authorities.append(jwt: [jwt], by: admin, requestID: "r")
+            let before = authorities.bundle
+            let other = try P256.Signing.PrivateKey.fresh(randomBytes: domain.random.draw).publicKey
+            let spki = [UInt8](other.derRepresentation)
+            for (id, key) in [("theirs", spki), ("new", jwt.derSPKI), (ownJWT.keyID, spki), ("new", ownJWT.derSPKI)] {
+                await #expect(throws: AuthoritiesError.keyForTwoPurposes) {
+                    try await authorities.append(
+                        wit: [try WITAuthority(keyID: id, derSPKI: key)], by: admin, requestID: "r")
+                }
+            }
+            for (id, key) in [(ownWIT.keyID, spki), ("new", ownWIT.derSPKI)] {
+                await #expect(throws: AuthoritiesError.keyForTwoPurposes) {
+                    try await authorities.append(
+                        jwt: [try JWTAuthority(keyID: id, derSPKI: key)], by: admin, requestID: "r")
+                }
+            }
+            await #expect(throws: AuthoritiesError.keyForTwoPurposes) {
+                try await authorities.append(
+                    jwt: [try JWTAuthority(keyID: "x", derSPKI: spki)],
+                    wit: [try WITAuthority(keyID: "y", derSPKI: spki)], by: admin, requestID: "r")
+            }
+            #expect(authorities.bundle == before)
+        }
+    }
+
     @Test func `a leaf, an ended root and one of another trust domain are refused`() async throws {
         try await TestDomain.run { domain in
             let authorities = try await domain.open()

@@ -12,6 +12,7 @@ struct RateLimits: Sendable {
         func limiter(_ perSecond: Int?) -> RateLimiter { RateLimiter(perSecond: perSecond, now: now, sleep: sleep) }
         let certificates = limiter(rates.signing)
         let tokens = limiter(rates.signing)
+        let keys = limiter(rates.signing)
         limiters = [
             "spire.api.server.agent.v1.Agent/AttestAgent": limiter(rates.attestation),
             "spire.api.server.agent.v1.Agent/PostStatus": limiter(rates.status),
@@ -20,7 +21,8 @@ struct RateLimits: Sendable {
             "spire.api.server.svid.v1.SVID/NewDownstreamX509CA": certificates,
             "spire.api.server.svid.v1.SVID/NewJWTSVID": tokens,
             "spire.api.server.svid.v1.SVID/BatchNewWITSVID": tokens,
-            "spire.api.server.bundle.v1.Bundle/PublishJWTAuthority": limiter(rates.signing),
+            "spire.api.server.bundle.v1.Bundle/PublishJWTAuthority": keys,
+            "spire.api.server.bundle.v1.Bundle/PublishWITAuthority": keys,
         ]
     }
 

@@ -164,10 +164,9 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
         request: Spire_Api_Server_Bundle_V1_AppendBundleRequest, context: ServerContext
     ) async throws -> Spire_Api_Types_Bundle {
         let caller = try context.caller
-        guard request.witAuthorities.isEmpty else {
-            throw RPCError(code: .unimplemented, message: "WIT authorities of other servers are not accepted")
-        }
-        guard !request.x509Authorities.isEmpty || !request.jwtAuthorities.isEmpty else {
+        guard
+            !request.x509Authorities.isEmpty || !request.jwtAuthorities.isEmpty || !request.witAuthorities.isEmpty
+        else {
             throw RPCError(code: .invalidArgument, message: "no authorities to append")
         }
         // The wire form of a bundle, so that the same limits and checks count.
@@ -176,8 +175,9 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
                 $0.trustDomain = trustDomain.name
                 $0.x509Authorities = request.x509Authorities
                 $0.jwtAuthorities = request.jwtAuthorities
+                $0.witAuthorities = request.witAuthorities
             }, "failed to convert an authority")
-        try await append(x509: wanted.x509Authorities, jwt: wanted.jwtAuthorities, caller)
+        try await append(wanted, caller)
         return Spire_Api_Types_Bundle(authorities.bundle).masked(request.hasOutputMask ? request.outputMask : nil)
     }
 
@@ -193,27 +193,40 @@ struct BundleService: Spire_Api_Server_Bundle_V1_Bundle.SimpleServiceProtocol {
                 $0.jwtAuthorities = [request.jwtAuthority]
             }, "invalid JWT authority")
         try await context.spend()
-        try await append(x509: [], jwt: wanted.jwtAuthorities, caller)
+        try await append(wanted, caller)
         return .with { $0.jwtAuthorities = Spire_Api_Types_Bundle(authorities.bundle).jwtAuthorities }
     }
 
+    /// Takes the key that a downstream server signs WIT-SVIDs with into our bundle, never into the set of JWT keys; answers
+    /// with all such keys.
     func publishWITAuthority(
         request: Spire_Api_Server_Bundle_V1_PublishWITAuthorityRequest, context: ServerContext
     ) async throws -> Spire_Api_Server_Bundle_V1_PublishWITAuthorityResponse {
-        throw RPCError(code: .unimplemented, message: "WIT authorities of downstream servers are not accepted")
+        let caller = try context.caller
+        guard request.hasWitAuthority else { throw RPCError(code: .invalidArgument, message: "missing WIT authority") }
+        let wanted = try Self.bundle(
+            .with {
+                $0.trustDomain = trustDomain.name
+                $0.witAuthorities = [request.witAuthority]
+            }, "invalid WIT authority")
+        try await context.spend()
+        try await append(wanted, caller)
+        return .with { $0.witAuthorities = Spire_Api_Types_Bundle(authorities.bundle).witAuthorities }
     }
 
     // MARK: steps
 
-    private func append(
-        x509: [X509Authority], jwt: [JWTAuthority], _ caller: AuthorizedCaller
-    ) async throws(RPCError) {
+    private func append(_ wanted: TrustBundle, _ caller: AuthorizedCaller) async throws(RPCError) {
         // A taint comes from the server whose authority it is, not from a word of others.
-        guard x509.allSatisfy({ !$0.isTainted }), jwt.allSatisfy({ !$0.isTainted }) else {
+        guard wanted.x509Authorities.allSatisfy({ !$0.isTainted }),
+            wanted.jwtAuthorities.allSatisfy({ !$0.isTainted }), wanted.witAuthorities.allSatisfy({ !$0.isTainted })
+        else {
             throw RPCError(code: .invalidArgument, message: "a tainted authority cannot be appended")
         }
         do throws(AuthoritiesError) {
-            try await authorities.append(x509: x509, jwt: jwt, by: caller.audit, requestID: caller.requestID)
+            try await authorities.append(
+                x509: wanted.x509Authorities, jwt: wanted.jwtAuthorities, wit: wanted.witAuthorities, by: caller.audit,
+                requestID: caller.requestID)
         } catch {
             throw RPCError(error)
         }

@@ -220,7 +220,7 @@ extension RPCError {
             self.init(
                 code: refusal.isBadID ? .invalidArgument : .failedPrecondition, message: refusal.description,
                 cause: error)
-        case .notAnAuthority: self.init(code: .invalidArgument, message: error.description)
+        case .notAnAuthority, .keyForTwoPurposes: self.init(code: .invalidArgument, message: error.description)
         case .bundleFull, .store(.storageFull), .audit(.storageFull), .keys(.storageFull):
             self.init(code: .resourceExhausted, message: error.description)
         default: self.init(code: .unavailable, message: "the authorities cannot be changed now")

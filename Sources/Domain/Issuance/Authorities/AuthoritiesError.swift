@@ -20,6 +20,8 @@ package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertib
     case upstream(UpstreamError)
     /// A certificate that somebody wants in the bundle cannot sign SVIDs of this trust domain, or has ended.
     case notAnAuthority
+    /// A key, or a key ID, for tokens of one kind is there already for tokens of the other kind.
+    case keyForTwoPurposes
     /// There is already as much as a bundle holds.
     case bundleFull
     /// An administrator's act that this authority's state does not allow.
@@ -36,6 +38,7 @@ package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertib
         case .signingFailed: "signing failed"
         case .upstream(let error): error.description
         case .notAnAuthority: "the certificate is not an authority of this trust domain"
+        case .keyForTwoPurposes: "a key and its ID are for JWT-SVIDs or for WIT-SVIDs, not for both"
         case .bundleFull: "the bundle is full"
         case .refused(let refusal): refusal.description
         }
