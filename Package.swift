@@ -161,6 +161,9 @@ let testTargets: [Target] = [
             "SPIFFE", crypto, grdb,
         ]),
     tests(
+        "BundleEndpointClientTests",
+        ["BundleEndpointClient", "AgentShieldTesting", "SPIFFE", nioCore, nioPosix, nioSSL]),
+    tests(
         "ControlPlaneTests",
         [
             "ControlPlane", "ControlPlaneAPI", "Observability", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport,

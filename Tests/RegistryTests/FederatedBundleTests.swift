@@ -35,6 +35,54 @@ import Testing
         }
     }
 
+    @Test("what was set by hand while a bundle was fetched is not overwritten by an older one")
+    func fetchedBehindOneSetByHand() async throws {
+        try await TestBed.run { bed in
+            let domain = try TrustDomain("x.org")
+            let byHand = TrustBundle(trustDomain: domain, sequenceNumber: 9)
+            let fetched = TrustBundle(trustDomain: domain, sequenceNumber: 7)
+            // Written by hand first, but still on its way when the fetched one arrives: the store does not answer yet.
+            let stores = bed.bundles.gate.close()
+            async let set = bed.registry.writeFederatedBundle(
+                domain, document: byHand.spiffeJSON(), .set, by: TestBed.admin, requestID: "r")
+            await stores.arrival()
+            let before = bed.log.size
+            let refresh = Task {
+                try await bed.registry.writeFetchedBundle(fetched, requestID: "f", isWanted: { true })
+            }
+            for _ in 0..<1_000_000 where bed.log.size == before { await Task.yield() }
+            #expect(bed.log.size > before, "its intent is recorded, and it waits for its turn")
+            stores.open()
+            _ = try await set
+            await #expect(throws: RegistryError.bundleRefused(.sequenceWentBack(from: 9, to: 7))) {
+                try await refresh.value
+            }
+            #expect(bed.registry.federatedBundle(domain)?.document == byHand.spiffeJSON())
+            try await bed.expectConsistent()
+        }
+    }
+
+    @Test("a fetched bundle is stored when it is newer and still wanted")
+    func fetched() async throws {
+        try await TestBed.run { bed in
+            let domain = try TrustDomain("x.org")
+            func write(_ sequence: UInt64, wanted: Bool = true) async throws {
+                try await bed.registry.writeFetchedBundle(
+                    TrustBundle(trustDomain: domain, sequenceNumber: sequence), requestID: "f", isWanted: { wanted })
+            }
+            await #expect(throws: RegistryError.relationshipNotFound) { try await write(1, wanted: false) }
+            #expect(bed.registry.countFederatedBundles() == 0)
+            for sequence: UInt64 in [1, 2, 2, 5] { try await write(sequence) }
+            await #expect(throws: RegistryError.bundleRefused(.sequenceWentBack(from: 5, to: 4))) { try await write(4) }
+            #expect(bed.registry.federatedBundle(domain)?.parsed?.sequenceNumber == 5)
+            await #expect(throws: RegistryError.ownTrustDomain) {
+                try await bed.registry.writeFetchedBundle(
+                    TrustBundle(trustDomain: TestBed.trustDomain), requestID: "f", isWanted: { true })
+            }
+            try await bed.expectConsistent()
+        }
+    }
+
     @Test("bundles are listed by name, in pages that survive deletions")
     func pages() async throws {
         try await TestBed.run { bed in

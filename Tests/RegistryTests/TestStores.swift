@@ -115,8 +115,59 @@ struct TestJoinTokenStore: JoinTokenStore {
     }
 }
 
+/// Lets one write of a store wait until a test lets it go on.
+final class TestGate: Sendable {
+    private struct State {
+        var isClosed = false
+        var waiter: CheckedContinuation<Void, Never>?
+        var observer: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    /// The next write waits.
+    func close() -> TestGate {
+        state.withLock { $0.isClosed = true }
+        return self
+    }
+
+    /// Returns when a write waits.
+    func arrival() async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if state.waiter == nil { state.observer = continuation }
+                return state.waiter != nil
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
+    func open() {
+        let waiter = state.withLock { state in
+            state.isClosed = false
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume()
+    }
+
+    fileprivate func pass() async {
+        await withCheckedContinuation { continuation in
+            let (mayPass, observer) = state.withLock { state in
+                guard state.isClosed else { return (true, nil as CheckedContinuation<Void, Never>?) }
+                state.waiter = continuation
+                defer { state.observer = nil }
+                return (false, state.observer)
+            }
+            observer?.resume()
+            if mayPass { continuation.resume() }
+        }
+    }
+}
+
 struct TestBundleStore: FederatedBundleStore {
     let table = TestTable<TrustDomain, FederatedBundle>()
+    let gate = TestGate()
 
     func allBundles() async throws(StoreError) -> [FederatedBundle] { try Array(table.read().values) }
     func bundle(for trustDomain: TrustDomain) async throws(StoreError) -> FederatedBundle? {
@@ -124,6 +175,7 @@ struct TestBundleStore: FederatedBundleStore {
     }
 
     func apply(_ changes: [FederatedBundleChange]) async throws(StoreError) {
+        await gate.pass()
         try table.write { (records) throws(StoreError) in
             for change in changes {
                 switch change {

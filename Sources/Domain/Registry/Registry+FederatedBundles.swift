@@ -64,10 +64,44 @@ extension Registry {
             throw await refuse(act, .bundleTooLarge)
         }
         if let error = refusal(of: mode, trustDomain) { throw await refuse(act, error) }
-        return try await perform(act) { () async throws(WriteFailure) in
+        return try await write(trustDomain, document, act) { refusal(of: mode, trustDomain) }
+    }
+
+    /// Stores a bundle as its endpoint published it, unless the rules for fetched bundles refuse it.
+    ///
+    /// The rules are asked under the lock: what an administrator has written while the fetch was under way counts.
+    /// - Parameter isWanted: whether the relationship that it was fetched for is still there.
+    package func writeFetchedBundle(
+        _ bundle: TrustBundle, requestID: String, isWanted: @Sendable () -> Bool
+    ) async throws(RegistryError) {
+        let trustDomain = bundle.trustDomain
+        let document = bundle.spiffeJSON()
+        let act = bundleAct(
+            .bundleSet, "refresh", trustDomain, digest: Hexadecimal.encode(SHA256.hash(data: document)),
+            by: .internal(), requestID: requestID)
+        guard trustDomain != self.trustDomain else { throw await refuse(act, .ownTrustDomain) }
+        guard document.count <= FederatedBundle.maximumDocumentLength else {
+            throw await refuse(act, .bundleTooLarge)
+        }
+        _ = try await write(trustDomain, document, act) {
+            guard isWanted() else { return .relationshipNotFound }
+            do throws(FederatedBundleRefusal) {
+                try FederatedBundleRules.check(bundle, replacing: federatedBundle(trustDomain)?.parsed)
+                return nil
+            } catch {
+                return .bundleRefused(error)
+            }
+        }
+    }
+
+    /// - Parameter refusal: asked under the lock, when nothing else can change any more.
+    private func write(
+        _ trustDomain: TrustDomain, _ document: [UInt8], _ act: RegistryAct, refusal: () -> RegistryError?
+    ) async throws(RegistryError) -> FederatedBundle {
+        try await perform(act) { () async throws(WriteFailure) in
             try await self.entryLock.withLock { () async throws(WriteFailure) in
                 try await self.refreshIfStale()
-                if let error = self.refusal(of: mode, trustDomain) { throw .refused(error) }
+                if let error = refusal() { throw .refused(error) }
                 let bundle = FederatedBundle(trustDomain: trustDomain, document: document, updatedAt: self.now())
                 try await self.apply(.put(bundle))
                 return Written(value: bundle)
@@ -156,6 +190,11 @@ extension Registry {
 extension FederatedBundle {
     /// Longest accepted document in bytes.
     package static let maximumDocumentLength = 1 << 20
+
+    /// The bundle itself; nil for a document that is none any more.
+    package var parsed: TrustBundle? {
+        try? TrustBundle(parsingSPIFFEJSON: document, trustDomain: trustDomain)
+    }
 }
 
 extension FederatedBundleChange {

@@ -31,6 +31,8 @@ package enum RegistryError: Error, Hashable {
     /// The bundle of the own trust domain is not a federated one.
     case ownTrustDomain
     case bundleTooLarge
+    /// A fetched bundle that must not take the place of the stored one.
+    case bundleRefused(FederatedBundleRefusal)
     /// Entries federate with the trust domain; the value is how many.
     case bundleInUse(Int)
     case badPageToken
@@ -95,6 +97,7 @@ extension RegistryError: CustomStringConvertible {
         case .relationshipExists: "federation relationship exists"
         case .ownTrustDomain: "the own trust domain is not a federated one"
         case .bundleTooLarge: "bundle is larger than \(FederatedBundle.maximumDocumentLength) bytes"
+        case .bundleRefused(let refusal): refusal.description
         case .bundleInUse(let count): "\(count) entries federate with the trust domain"
         case .badPageToken: "page token is malformed"
         case .storage(let error): error.description
@@ -125,6 +128,7 @@ extension RegistryError: CustomStringConvertible {
         case .relationshipExists: "relationship_exists"
         case .ownTrustDomain: "own_trust_domain"
         case .bundleTooLarge: "bundle_too_large"
+        case .bundleRefused(let refusal): refusal.code
         case .bundleInUse: "bundle_in_use"
         case .badPageToken: "bad_page_token"
         case .storage: "storage"

@@ -165,22 +165,27 @@ final class FederationKeeper: Sendable {
         } catch {
             throw .malformed(error)
         }
+        let trustDomain = relationship.trustDomain
         // What has been taken back while the fetch was under way is not written.
-        guard self.relationship(relationship.trustDomain) == relationship else { throw .noRelationship }
-        let stored = registry.federatedBundle(relationship.trustDomain)
+        let isWanted = { @Sendable in self.relationship(trustDomain) == relationship }
+        guard isWanted() else { throw .noRelationship }
+        let stored = registry.federatedBundle(trustDomain)
+        // Asked once more where it is written; here so that a repeated refusal is not recorded as an act each time.
         do throws(FederatedBundleRefusal) {
-            try FederatedBundleRules.check(bundle, replacing: stored.flatMap(Self.parse))
+            try FederatedBundleRules.check(bundle, replacing: stored?.parsed)
         } catch {
             throw .refused(error)
         }
-        let canonical = bundle.spiffeJSON()
-        guard stored?.document != canonical else { return bundle }
+        guard stored?.document != bundle.spiffeJSON() else { return bundle }
         do throws(RegistryError) {
-            try await registry.writeFederatedBundle(
-                relationship.trustDomain, document: canonical, .set, by: .internal(),
-                requestID: Hex.encode(world.randomBytes(16)))
+            try await registry.writeFetchedBundle(
+                bundle, requestID: Hex.encode(world.randomBytes(16)), isWanted: isWanted)
         } catch {
-            throw .storage(error)
+            switch error {
+            case .bundleRefused(let refusal): throw .refused(refusal)
+            case .relationshipNotFound: throw .noRelationship
+            default: throw .storage(error)
+            }
         }
         logger.info(
             "fetched a new bundle",
@@ -195,13 +200,9 @@ final class FederationKeeper: Sendable {
         let domain = endpointID.trustDomain
         let bundle =
             domain == registry.trustDomain
-            ? authorities.bundle : registry.federatedBundle(domain).flatMap(Self.parse)
+            ? authorities.bundle : registry.federatedBundle(domain)?.parsed
         guard let bundle else { throw .noBundle(domain) }
         return .spiffe(endpointID: endpointID, bundle: bundle.x509Bundle)
-    }
-
-    private static func parse(_ stored: FederatedBundle) -> TrustBundle? {
-        try? TrustBundle(parsingSPIFFEJSON: stored.document, trustDomain: stored.trustDomain)
     }
 
     /// Into the operator's log always, into the audit log where the other side may not be who it should be.

@@ -26,7 +26,7 @@ extension RPCError {
             case .entryIDTaken, .similarEntryExists, .joinTokenExists, .bundleExists, .relationshipExists:
                 .alreadyExists
             case .nodeBanned, .nodeRefused, .nodeAlreadyAttested: .permissionDenied
-            case .bundleInUse: .failedPrecondition
+            case .bundleInUse, .bundleRefused: .failedPrecondition
             case .storage(.storageFull), .audit(.storageFull): .resourceExhausted
             case .storage, .audit: .unavailable
             }
