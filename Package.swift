@@ -88,7 +88,7 @@ let adapters: [Target] = [
         "Adapters", "SecretDiscovery",
         ["SPIFFE", "PeerRPC", "WorkloadAPI", grpcCore, grpcProtobuf, protobuf, logging]),
     library(
-        "Adapters", "ControlPlaneAPI", ["SPIFFE", grpcCore, grpcProtobuf, protobuf, grpcTransport, nioSSL]),
+        "Adapters", "ControlPlaneAPI", ["SPIFFE", grpcCore, grpcProtobuf, protobuf, grpcTransport, nioSSL, logging]),
     library(
         "Adapters", "CredentialClient", ["SPIFFE", "Revocation", "PeerTLS", "WorkloadAPI", logging, lifecycle]),
     library("Adapters", "Observability", ["SPIFFE", logging]),
@@ -109,7 +109,7 @@ let applications: [Target] = [
         "Applications", "NodeAgent",
         [
             "SPIFFE", "JOSE", "Attestation", "AuditTrail", "Revocation", "PeerRPC", "WorkloadAPI", "SecretDiscovery",
-            "ControlPlaneAPI", logging, grpcCore,
+            "ControlPlaneAPI", "Observability", logging, grpcCore,
             protobuf, nioPosix, crypto,
         ]),
     library(
@@ -204,7 +204,7 @@ let testTargets: [Target] = [
     tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
     tests(
         "ControlPlaneAPITests",
-        ["ControlPlaneAPI", "PeerRPC", "SPIFFE", grpcCore, grpcProtobuf, protobuf, x509, asn1, crypto]),
+        ["ControlPlaneAPI", "PeerRPC", "SPIFFE", grpcCore, grpcProtobuf, protobuf, logging, x509, asn1, crypto]),
 ]
 
 // The fuzzers stand in the package so that they see `package` declarations, and only when asked for: libFuzzer brings

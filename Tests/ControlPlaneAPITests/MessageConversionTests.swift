@@ -3,6 +3,7 @@ import Crypto
 import Foundation
 import GRPCCore
 import GRPCProtobuf
+import Logging
 import SPIFFE
 import SwiftProtobuf
 import Testing
@@ -103,5 +104,29 @@ struct MessageConversionTests {
             code: .permissionDenied, message: "no", details: [.any(try Google_Protobuf_Any(message: details))])
         #expect(RPCError(status).permissionDeniedReason == .agentBanned)
         #expect(RPCError(code: .permissionDenied, message: "no").permissionDeniedReason == nil)
+    }
+}
+
+struct LogLevelTests {
+    @Test(
+        "every level of ours has the nearest of SPIRE's, and comes back as it or its neighbour",
+        arguments: [
+            (Logger.Level.trace, Spire_Api_Types_LogLevel.trace, Logger.Level.trace), (.debug, .debug, .debug),
+            (.info, .info, .info), (.notice, .info, .info), (.warning, .warn, .warning), (.error, .error, .error),
+            (.critical, .fatal, .critical),
+        ])
+    func levels(ours: Logger.Level, theirs: Spire_Api_Types_LogLevel, back: Logger.Level) throws {
+        let state = Spire_Api_Types_Logger(current: ours, launch: .info)
+        #expect(state.currentLevel == theirs)
+        #expect(state.launchLevel == .info)
+        #expect(try theirs.requested() == back)
+    }
+
+    @Test func `panic is the highest level, and what is no level is refused`() throws {
+        #expect(try Spire_Api_Types_LogLevel.panic.requested() == .critical)
+        for level in [Spire_Api_Types_LogLevel.unspecified, .UNRECOGNIZED(8), .UNRECOGNIZED(-1)] {
+            let error = #expect(throws: RPCError.self) { try level.requested() }
+            #expect(error?.code == .invalidArgument)
+        }
     }
 }

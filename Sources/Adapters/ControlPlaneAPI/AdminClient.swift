@@ -52,6 +52,10 @@ package struct AdminClient: Sendable {
     package var logger: Spire_Api_Server_Logger_V1_Logger.Client<Transport> { .init(wrapping: client) }
     /// How the server is doing.
     package var debug: Spire_Api_Server_Debug_V1_Debug.Client<Transport> { .init(wrapping: client) }
+    /// The level of a node agent's log; on the node agent's admin socket.
+    package var agentLogger: Spire_Api_Agent_Logger_V1_Logger.Client<Transport> { .init(wrapping: client) }
+    /// How a node agent is doing; on the node agent's admin socket.
+    package var agentDebug: Spire_Agent_Debug_V1_Debug.Client<Transport> { .init(wrapping: client) }
     /// The audit log.
     package var log: Agentshield_Admin_V1_Log.Client<Transport> { .init(wrapping: client) }
     /// The server itself.

@@ -14,3 +14,12 @@ extension SPIFFEID {
         }
     }
 }
+
+extension Spire_Api_Types_SPIFFEID {
+    /// What a certificate names: a SPIFFE ID, or for an authority its trust domain; empty for one without.
+    package init(namedBy certificate: ParsedCertificate) {
+        self.init()
+        guard let uri = certificate.uriSANs.first, let parsed = try? SPIFFEID(uri) else { return }
+        self = parsed.message
+    }
+}

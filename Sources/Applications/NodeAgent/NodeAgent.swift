@@ -3,6 +3,7 @@ import AuditTrail
 import ControlPlaneAPI
 import Crypto
 package import Logging
+package import Observability
 import PeerRPC
 package import SPIFFE
 import SecretDiscovery
@@ -13,6 +14,7 @@ import WorkloadAPI
 package final class NodeAgent: Sendable {
     private let configuration: NodeAgentConfiguration
     private let logger: Logger
+    private let logLevel: LogLevelSwitch
     private let now: @Sendable () -> UnixTime
     private let randomBytes: @Sendable (Int) -> [UInt8]
     private let sleep: @Sendable (Duration) async throws -> Void
@@ -26,12 +28,14 @@ package final class NodeAgent: Sendable {
 
     /// An agent that has not started; clock, randomness and sleeping are handed in.
     package init(
-        configuration: NodeAgentConfiguration, logger: Logger, now: @escaping @Sendable () -> UnixTime,
+        configuration: NodeAgentConfiguration, logger: Logger, logLevel: LogLevelSwitch,
+        now: @escaping @Sendable () -> UnixTime,
         randomBytes: @escaping @Sendable (Int) -> [UInt8],
         sleep: @escaping @Sendable (Duration) async throws -> Void
     ) {
         self.configuration = configuration
         self.logger = logger
+        self.logLevel = logLevel
         self.now = now
         self.randomBytes = randomBytes
         self.sleep = sleep
@@ -51,6 +55,16 @@ package final class NodeAgent: Sendable {
             try SocketDirectory.prepare(path: configuration.workloadSocketPath, access: .everyone)
         } catch {
             throw NodeAgentError.workloadSocket(error.description)
+        }
+        if let path = configuration.adminSocketPath {
+            guard path != configuration.workloadSocketPath else {
+                throw NodeAgentError.adminSocket("`\(path)` is the socket of the Workload API")
+            }
+            do throws(SocketError) {
+                try SocketDirectory.prepare(path: path, access: .owner)
+            } catch {
+                throw NodeAgentError.adminSocket(error.description)
+            }
         }
         let spool: AuditSpool
         do throws(SpoolError) {
@@ -100,6 +114,7 @@ package final class NodeAgent: Sendable {
         let cgroups = await WorkloadAttestation.offLoop { [instance] in LaunchCgroups.open(instance: instance) }
         logger.info("launches are told apart", metadata: ["by": cgroups == nil ? "lineage" : "cgroup"])
         let server = workloadServer(shared, credentials, audit, health, LaunchTable(cgroups: cgroups))
+        let admin = adminServer(shared, audit, startedAt: now())
 
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
@@ -110,8 +125,19 @@ package final class NodeAgent: Sendable {
                     throw NodeAgentError.workloadSocket(error.description)
                 }
             }
+            if let admin {
+                // Ends with the group: what is asked here has nothing to drain.
+                group.addTask {
+                    do {
+                        try await admin.run()
+                    } catch let error as SocketError {
+                        throw NodeAgentError.adminSocket(error.description)
+                    }
+                }
+            }
             group.addTask { [self] in
                 try await live(attestation, shared, credentials, audit, health) {
+                    if let admin { guard await admin.waitUntilListening() else { return } }
                     guard await server.waitUntilListening() else { return }
                     await ready()
                 }
@@ -184,6 +210,8 @@ package final class NodeAgent: Sendable {
     private final class Shared: Sendable {
         /// The agent's own ID once it is attested.
         let standing = Mutex<SPIFFEID?>(nil)
+        /// What holds the agent's present identity.
+        let connection = Mutex<ServerConnection?>(nil)
         let revocations: RevocationHolder
         let revocationSignal = Signal()
         let cache: AgentCache
@@ -196,6 +224,19 @@ package final class NodeAgent: Sendable {
             self.syncSignal = syncSignal
             self.signSignal = signSignal
         }
+    }
+
+    /// The server for the agent's own user, when it is configured.
+    private func adminServer(_ shared: Shared, _ audit: AgentAudit, startedAt: UnixTime) -> PeerServer? {
+        guard let path = configuration.adminSocketPath else { return nil }
+        return PeerServer.unixSocket(
+            path: path, access: .owner,
+            services: [
+                AgentLoggerService(level: logLevel, audit: audit, randomBytes: randomBytes),
+                AgentDebugService(
+                    cache: shared.cache, identity: { shared.connection.withLock { $0 }?.identity },
+                    startedAt: startedAt, now: now),
+            ])
     }
 
     private func workloadServer(
@@ -310,6 +351,7 @@ package final class NodeAgent: Sendable {
             randomBytes: randomBytes, sleep: sleep,
             syncSignal: shared.syncSignal, signSignal: shared.signSignal, renewSignal: Signal(), push: PushState(),
             revocations: shared.revocations, revocationSignal: shared.revocationSignal)
+        shared.connection.withLock { $0 = connection }
         _ = shared.cache.replace(bundle: standing.bundle, federated: [:])
         credentials.tokens.use(connection)
         credentials.wits.use(connection)

@@ -120,8 +120,8 @@ final class Lab: Sendable {
         _ configuration: NodeAgentConfiguration, now: @escaping @Sendable () -> UnixTime = Lab.now
     ) async throws -> Running<NodeAgent> {
         let agent = NodeAgent(
-            configuration: configuration, logger: Self.logger, now: now, randomBytes: Self.randomBytes,
-            sleep: Self.sleep)
+            configuration: configuration, logger: Self.logger, logLevel: LogLevelSwitch(.info), now: now,
+            randomBytes: Self.randomBytes, sleep: Self.sleep)
         return try await Running.start(end: { agent.shutDown() }) { ready in
             try await agent.run { ready(agent) }
         }

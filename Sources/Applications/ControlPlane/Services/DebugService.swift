@@ -32,13 +32,7 @@ struct DebugService: Spire_Api_Server_Debug_V1_Debug.SimpleServiceProtocol {
 extension Spire_Api_Server_Debug_V1_GetInfoResponse.Cert {
     fileprivate init(_ certificate: ParsedCertificate) {
         self.init()
-        if let uri = certificate.uriSANs.first {
-            if let parsed = try? SPIFFEID(uri) {
-                id = parsed.message
-            } else if let domain = try? TrustDomain(uri) {
-                id.trustDomain = domain.name
-            }
-        }
+        id = Spire_Api_Types_SPIFFEID(namedBy: certificate)
         expiresAt = certificate.notAfter.seconds
         subject = certificate.commonName.map { "CN=\($0)" } ?? ""
     }

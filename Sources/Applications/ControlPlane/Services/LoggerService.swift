@@ -12,19 +12,13 @@ struct LoggerService: Spire_Api_Server_Logger_V1_Logger.SimpleServiceProtocol {
     func getLogger(
         request: Spire_Api_Server_Logger_V1_GetLoggerRequest, context: ServerContext
     ) async throws -> Spire_Api_Types_Logger {
-        Spire_Api_Types_Logger(level)
+        Spire_Api_Types_Logger(current: level.current, launch: level.launch)
     }
 
     func setLogLevel(
         request: Spire_Api_Server_Logger_V1_SetLogLevelRequest, context: ServerContext
     ) async throws -> Spire_Api_Types_Logger {
-        guard request.newLevel != .unspecified else {
-            throw RPCError(code: .invalidArgument, message: "newLevel value cannot be LogLevel_UNSPECIFIED")
-        }
-        guard let wanted = Logger.Level(request.newLevel) else {
-            throw RPCError(code: .invalidArgument, message: "unknown log level \(request.newLevel.rawValue)")
-        }
-        return try await set(wanted, "set", context.caller)
+        try await set(request.newLevel.requested(), "set", context.caller)
     }
 
     func resetLogLevel(
@@ -47,44 +41,6 @@ struct LoggerService: Spire_Api_Server_Logger_V1_Logger.SimpleServiceProtocol {
             throw RPCError(code: .unavailable, message: "the log level cannot be changed now")
         }
         level.current = wanted
-        return Spire_Api_Types_Logger(level)
-    }
-}
-
-extension Spire_Api_Types_Logger {
-    fileprivate init(_ level: LogLevelSwitch) {
-        self.init()
-        currentLevel = Spire_Api_Types_LogLevel(level.current)
-        launchLevel = Spire_Api_Types_LogLevel(level.launch)
-    }
-}
-
-extension Spire_Api_Types_LogLevel {
-    /// The nearest of SPIRE's levels: it has no `notice`.
-    fileprivate init(_ level: Logger.Level) {
-        self =
-            switch level {
-            case .trace: .trace
-            case .debug: .debug
-            case .info, .notice: .info
-            case .warning: .warn
-            case .error: .error
-            case .critical: .fatal
-            }
-    }
-}
-
-extension Logger.Level {
-    /// The nearest of our levels; nil for an unknown one.
-    fileprivate init?(_ level: Spire_Api_Types_LogLevel) {
-        switch level {
-        case .trace: self = .trace
-        case .debug: self = .debug
-        case .info: self = .info
-        case .warn: self = .warning
-        case .error: self = .error
-        case .fatal, .panic: self = .critical
-        case .unspecified, .UNRECOGNIZED: return nil
-        }
+        return Spire_Api_Types_Logger(current: level.current, launch: level.launch)
     }
 }

@@ -9,6 +9,7 @@ final class AgentCache: Sendable {
         var tokens: JWTCache
         var wits: WITCache
         var isReady = false
+        var lastSync: UnixTime?
         var followers: [UInt64: (selectors: Set<Selector>, signal: Signal)] = [:]
         var nextFollower: UInt64 = 0
     }
@@ -31,6 +32,11 @@ final class AgentCache: Sendable {
     var isReady: Bool { state.withLock { $0.isReady } }
 
     func setReady() { state.withLock { $0.isReady = true } }
+
+    /// When the server last answered with entries and bundles.
+    var lastSync: UnixTime? { state.withLock { $0.lastSync } }
+
+    func noteSync(at time: UnixTime) { state.withLock { $0.lastSync = time } }
 
     /// Reads and small changes; nothing that others follow may change here.
     func withEntries<Result: Sendable, Failure: Error>(

@@ -13,6 +13,8 @@ package struct NodeAgentConfiguration: Sendable {
     package var serverPort: Int
     /// Absolute path of the Unix socket of the Workload API.
     package var workloadSocketPath: String
+    /// Absolute path of the Unix socket of administration; nil for none.
+    package var adminSocketPath: String?
     /// A join token for the first attestation; not needed again while the stored identity is good.
     package var joinToken: String?
     /// A certificate and key that prove the node as often as needed; takes the place of a join token.

@@ -28,6 +28,8 @@ package enum NodeAgentError: Error, Equatable, CustomStringConvertible {
     case bootstrapBundle(path: String, reason: String)
     /// The Workload API cannot be served.
     case workloadSocket(String)
+    /// Administration cannot be served.
+    case adminSocket(String)
     /// The audit spool cannot be used.
     case auditSpool(String)
     /// Nothing says which server to believe.
@@ -67,6 +69,7 @@ package enum NodeAgentError: Error, Equatable, CustomStringConvertible {
                 + "give -rebootstrapMode auto, or remove the file"
         case .bootstrapBundle(let path, let reason): "the trust bundle `\(path)` cannot be used: \(reason)"
         case .workloadSocket(let reason): "the Workload API cannot be served: \(reason)"
+        case .adminSocket(let reason): "the admin socket cannot be served: \(reason)"
         case .noTrustBundle:
             "no trust bundle: give -trustBundle FILE for the first start (or -insecureBootstrap, which trusts anybody)"
         case .auditSpool(let reason): "the audit spool cannot be used: \(reason)"

@@ -55,6 +55,7 @@ struct SyncLoop: Sendable {
             let difference = parts.cache.replace(entries: outcome.entries, at: parts.now())
             if !difference.touched.isEmpty { parts.signSignal.fire() }
             try await take(try await bundle)
+            parts.cache.noteSync(at: parts.now())
         } catch let error as RPCError {
             if let reason = error.refusal {
                 guard reason == .notActive, parts.connection.isOutdated(identity) else {

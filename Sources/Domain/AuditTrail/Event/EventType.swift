@@ -66,6 +66,7 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let serverLogLevel = EventType("server.log_level")
     package static let agentStart = EventType("agent.start")
     package static let agentStop = EventType("agent.stop")
+    package static let agentLogLevel = EventType("agent.log_level")
     package static let spoolGap = EventType("spool.gap")
     package static let spoolDuplicate = EventType("spool.duplicate")
     package static let spoolReset = EventType("spool.reset")

@@ -8,7 +8,10 @@ import SwiftProtobuf
 struct Agent: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "The node agent: run one here, or administer those of the trust domain.",
-        subcommands: [AgentRun.self, List.self, Show.self, Ban.self, Evict.self, Count.self, Purge.self])
+        subcommands: [
+            AgentRun.self, List.self, Show.self, Ban.self, Evict.self, Count.self, Purge.self, AgentLogger.self,
+            AgentDebug.self,
+        ])
 }
 
 /// The filters of `agent list` and `agent count`.

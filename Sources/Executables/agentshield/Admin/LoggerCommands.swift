@@ -31,8 +31,7 @@ struct LoggerCommand: AsyncParsableCommand {
         @OptionGroup var format: OutputOptions
 
         func run() async throws {
-            let named = Spire_Api_Types_LogLevel.allCases.first { $0 != .unspecified && $0.name == level.lowercased() }
-            guard let named else { throw CommandFailure("-level: `\(level)` is not a log level") }
+            let named = try Spire_Api_Types_LogLevel(named: level)
             let logger = try await admin.withControlPlane { client in
                 try await client.logger.setLogLevel(.with { $0.newLevel = named }, options: .failingFast)
             }
@@ -56,7 +55,7 @@ struct LoggerCommand: AsyncParsableCommand {
 }
 
 extension Spire_Api_Types_Logger {
-    fileprivate func show(_ format: OutputOptions) {
+    func show(_ format: OutputOptions) {
         format.write(
             json: [
                 "current_level": .string(currentLevel.name.uppercased()),
@@ -67,6 +66,13 @@ extension Spire_Api_Types_Logger {
 }
 
 extension Spire_Api_Types_LogLevel {
+    /// The level that `-level` names.
+    init(named text: String) throws {
+        let named = Self.allCases.first { $0 != .unspecified && $0.name == text.lowercased() }
+        guard let named else { throw CommandFailure("-level: `\(text)` is not a log level") }
+        self = named
+    }
+
     fileprivate var name: String {
         switch self {
         case .unspecified, .UNRECOGNIZED: "unknown"

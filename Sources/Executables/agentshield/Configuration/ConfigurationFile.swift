@@ -76,7 +76,9 @@ enum ConfigurationKey {
             "ratelimit_attestation", "ratelimit_signing", "ratelimit_status", "log_level", "log_format", "ready_file",
         ],
         "agent": [
-            "trust_domain", "data_dir", "server_address", "server_port", "socket_path", "join_token", "join_token_file",
+            "trust_domain", "data_dir", "server_address", "server_port", "socket_path", "admin_socket_path",
+            "join_token",
+            "join_token_file",
             "trust_bundle_path", "insecure_bootstrap", "discover_workload_path", "discover_systemd_unit",
             "workload_size_limit", "sync_interval", "allow_unauthenticated_verifiers", "allowed_foreign_jwt_claims",
             "calls_per_second", "sds_default_svid_name", "sds_default_bundle_name", "sds_default_all_bundles_name",

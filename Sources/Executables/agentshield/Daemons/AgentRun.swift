@@ -12,17 +12,20 @@ struct AgentRun: AsyncParsableCommand {
     func run() async throws {
         let settings = Settings(section: "agent", file: try daemon.file())
         let configuration = try agent.configuration(settings)
-        let (logger, _) = try daemon.logger(settings)
+        let (logger, logLevel) = try daemon.logger(settings)
         let readyFile = ReadyFile(path: try daemon.readyFile(settings))
         readyFile.clear()
         let nodeAgent = NodeAgent(
-            configuration: configuration, logger: logger, now: WallClock.now, randomBytes: WallClock.randomBytes,
-            sleep: { try await Task.sleep(for: $0) })
+            configuration: configuration, logger: logger, logLevel: logLevel, now: WallClock.now,
+            randomBytes: WallClock.randomBytes, sleep: { try await Task.sleep(for: $0) })
         do {
             try await SignalWatch.run(logger: logger, stop: nodeAgent.shutDown) {
                 try await nodeAgent.run {
                     do {
-                        try readyFile.write([("workloadAPISocket", .string(configuration.workloadSocketPath))])
+                        let admin = configuration.adminSocketPath.map { ("adminSocket", JSONValue.string($0)) }
+                        try readyFile.write(
+                            [("workloadAPISocket", .string(configuration.workloadSocketPath))]
+                                + [admin].compactMap { $0 })
                     } catch {
                         logger.error("cannot write the ready file", metadata: ["error": "\(error)"])
                     }

@@ -14,6 +14,8 @@ struct AgentRunOptions: ParsableArguments {
     var serverPort: Int?
     @Option(name: .flag("socketPath"), help: "Workload API socket (default: api.sock in the data directory).")
     var socketPath: String?
+    @Option(name: .flag("adminSocketPath"), help: "Socket for `agent logger` and `agent debug` (default: none).")
+    var adminSocketPath: String?
     @Option(
         name: .flag("joinToken"),
         help: "Join token for the first attestation (visible to others in `ps`: prefer -joinTokenFile).")
@@ -65,6 +67,7 @@ struct AgentRunOptions: ParsableArguments {
             serverHost: try settings.text("server_address", flag: serverAddress) ?? "127.0.0.1",
             serverPort: try settings.port("server_port", flag: serverPort, default: 8081),
             workloadSocketPath: absolute(try settings.text("socket_path", flag: socketPath) ?? "\(directory)/api.sock"))
+        configuration.adminSocketPath = try settings.text("admin_socket_path", flag: adminSocketPath).map(absolute)
         configuration.joinToken = try token(settings)
         configuration.x509pop = try x509pop(settings)
         guard configuration.joinToken == nil || configuration.x509pop == nil else {

@@ -2,6 +2,7 @@ import ControlPlane
 import JOSE
 import Logging
 import NodeAgent
+import Observability
 import SPIFFE
 import Synchronization
 
@@ -11,10 +12,12 @@ final class OneMachine: Sendable {
     private let controlPlane: ControlPlane
     private let configuration: ControlPlaneConfiguration
     private let workloadSocket: String
+    private let agentAdminSocket: String?
     private let discoverWorkloadPath: Bool
     private let serviceChanges: @Sendable (inout NodeAgentConfiguration) -> Void
     private let readyFile: ReadyFile
     private let logger: Logger
+    private let logLevel: LogLevelSwitch
     private struct State {
         // Exists while it runs, which is when the control plane serves.
         var nodeAgent: NodeAgent?
@@ -25,16 +28,19 @@ final class OneMachine: Sendable {
 
     init(
         controlPlane: ControlPlane, configuration: ControlPlaneConfiguration, workloadSocket: String,
-        discoverWorkloadPath: Bool, serviceChanges: @escaping @Sendable (inout NodeAgentConfiguration) -> Void,
-        readyFile: ReadyFile, logger: Logger
+        agentAdminSocket: String?, discoverWorkloadPath: Bool,
+        serviceChanges: @escaping @Sendable (inout NodeAgentConfiguration) -> Void,
+        readyFile: ReadyFile, logger: Logger, logLevel: LogLevelSwitch
     ) {
         self.controlPlane = controlPlane
         self.configuration = configuration
         self.workloadSocket = workloadSocket
+        self.agentAdminSocket = agentAdminSocket
         self.discoverWorkloadPath = discoverWorkloadPath
         self.serviceChanges = serviceChanges
         self.readyFile = readyFile
         self.logger = logger
+        self.logLevel = logLevel
     }
 
     /// The node agent first, so that workloads see a clean end while the control plane still records it.
@@ -69,12 +75,13 @@ final class OneMachine: Sendable {
             serverHost: configuration.bindAddress, serverPort: port, workloadSocketPath: workloadSocket)
         settings.bootstrap = .bundle(serving.bundle)
         settings.discoverWorkloadPath = discoverWorkloadPath
+        settings.adminSocketPath = agentAdminSocket
         serviceChanges(&settings)
         settings.agentVersion = AgentShieldVersion.current
         settings.joinToken = try await serving.makeJoinToken(requestID: "up")
         let agent = NodeAgent(
-            configuration: settings, logger: logger, now: WallClock.now, randomBytes: WallClock.randomBytes,
-            sleep: { try await Task.sleep(for: $0) })
+            configuration: settings, logger: logger, logLevel: logLevel, now: WallClock.now,
+            randomBytes: WallClock.randomBytes, sleep: { try await Task.sleep(for: $0) })
         state.withLock { $0.nodeAgent = agent }
         try await withThrowingTaskGroup(of: Void.self) { [configuration, logger] group in
             defer { group.cancelAll() }

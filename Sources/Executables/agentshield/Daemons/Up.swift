@@ -37,6 +37,7 @@ struct Up: AsyncParsableCommand {
             try agentSettings.text("socket_path", flag: socketPath) ?? "\(configuration.dataDirectory)/agent/api.sock")
         let discover = try agentSettings.flag("discover_workload_path", flag: discoverWorkloadPath)
         let serviceChanges = try service.changes(agentSettings)
+        let agentAdminSocket = try agentSettings.text("admin_socket_path", flag: nil).map(absolute)
         let (logger, logLevel) = try daemon.logger(settings)
         let readyFile = ReadyFile(
             path: try daemon.readyFile(settings) ?? "\(configuration.dataDirectory)/ready.json")
@@ -46,7 +47,8 @@ struct Up: AsyncParsableCommand {
             logLevel: logLevel, world: .real)
         let machine = OneMachine(
             controlPlane: controlPlane, configuration: configuration, workloadSocket: workloadSocket,
-            discoverWorkloadPath: discover, serviceChanges: serviceChanges, readyFile: readyFile, logger: logger)
+            agentAdminSocket: agentAdminSocket, discoverWorkloadPath: discover, serviceChanges: serviceChanges,
+            readyFile: readyFile, logger: logger, logLevel: logLevel)
         do {
             try await SignalWatch.run(logger: logger, stop: machine.shutDown, machine.run)
         } catch let failure as CommandFailure {
