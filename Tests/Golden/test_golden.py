@@ -18,8 +18,8 @@ BINARY = os.environ.get("AGENTSHIELD", str(HERE.parent.parent / ".build/debug/ag
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
 
 COMMANDS = [
-    "", "up", "server", "server run", "agent", "agent logger", "agent logger get",
-    "agent logger set", "agent logger reset", "agent debug", "agent debug getinfo", "agent run", "agent list", "agent show", "agent ban", "agent evict",
+    "", "up", "server", "server run", "server validate", "server healthcheck", "agent", "agent logger", "agent logger get",
+    "agent logger set", "agent logger reset", "agent debug", "agent debug getinfo", "agent validate", "agent healthcheck", "agent run", "agent list", "agent show", "agent ban", "agent evict",
     "agent count", "agent purge", "entry", "entry create", "entry show", "entry update", "entry delete", "entry count",
     "run", "token", "token generate", "bundle", "bundle show", "bundle list", "bundle set", "bundle delete", "bundle count",
     "federation", "federation create", "federation list", "federation show", "federation update", "federation delete",

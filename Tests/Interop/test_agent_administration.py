@@ -202,3 +202,24 @@ class TestInUp:
         assert cli(path, "logger", "set", "-level", "debug").stdout.startswith("Logger Level : debug\n")
         assert domain.cli("logger", "get").stdout.startswith("Logger Level : debug\n"), "one process has one level"
         assert json.loads(cli(path, "debug", "getinfo", "-output", "json").stdout)["svid_chain"]
+
+
+class TestHealthAndValidation:
+    """The forms that SPIRE's two programs have: `server …` and `agent …`."""
+
+    def test_healthcheck(self, server, node):
+        assert server.cli("server", "healthcheck").stdout == "Serving.\n"
+        for address in (server.workload_socket, server.endpoint):
+            assert run_cli("agent", "healthcheck", "-socketPath", address).stdout == "Serving.\n"
+        refused = run_cli("agent", "healthcheck", "-socketPath", "/nowhere/api.sock", check=False)
+        assert refused.returncode == 1
+
+    def test_validate_wants_its_section(self, tmp_path):
+        file = tmp_path / "a.yaml"
+        file.write_text("server:\n  trust_domain: a.test\n")
+        assert "is valid: server" in run_cli("server", "validate", "-config", file).stdout
+        refused = run_cli("agent", "validate", "-config", file, check=False)
+        assert refused.returncode == 1 and "`agent`" in refused.stderr
+        file.write_text("server:\n  trust_domain: a.test\nagent:\n  trust_domain: a.test\n  server_port: x\n")
+        refused = run_cli("server", "validate", "-config", file, check=False)
+        assert refused.returncode == 1 and "agent.server_port" in refused.stderr

@@ -10,7 +10,7 @@ struct Agent: AsyncParsableCommand {
         abstract: "The node agent: run one here, or administer those of the trust domain.",
         subcommands: [
             AgentRun.self, List.self, Show.self, Ban.self, Evict.self, Count.self, Purge.self, AgentLogger.self,
-            AgentDebug.self,
+            AgentDebug.self, AgentValidate.self, AgentHealthCheck.self,
         ])
 }
 

@@ -4,7 +4,8 @@ import JOSE
 import Logging
 
 struct Server: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The control plane.", subcommands: [ServerRun.self])
+    static let configuration = CommandConfiguration(
+        abstract: "The control plane.", subcommands: [ServerRun.self, ServerValidate.self, ServerHealthCheck.self])
 }
 
 struct ServerRun: AsyncParsableCommand {
