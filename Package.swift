@@ -183,6 +183,12 @@ let testTargets: [Target] = [
             x509, asn1, crypto,
         ]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),
+    tests(
+        "TrustMatrixTests",
+        [
+            "Attestation", "AuditTrail", "ControlPlane", "Issuance", "NodeAgent", "Registry", "Revocation", "SPIFFE",
+            "JOSE", "TransparencyLog", "AgentShieldTesting", crypto,
+        ]),
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),

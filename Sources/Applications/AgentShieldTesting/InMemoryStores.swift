@@ -134,3 +134,16 @@ package final class InMemoryAuthorityStore: AuthorityStore {
         stored.withLock { $0 = authorities }
     }
 }
+
+/// Revocations in plain memory.
+package final class InMemoryRevocationStore: RevocationStore {
+    private let stored = Mutex(StoredRevocations())
+
+    package init() {}
+
+    package func load() async throws(StoreError) -> StoredRevocations { stored.withLock { $0 } }
+
+    package func replace(with revocations: StoredRevocations) async throws(StoreError) {
+        stored.withLock { $0 = revocations }
+    }
+}

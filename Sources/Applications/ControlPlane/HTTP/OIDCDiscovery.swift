@@ -50,7 +50,7 @@ struct OIDCDiscovery: Sendable {
     }
 
     /// The JWT keys of the bundle; never those for certificates.
-    private var keys: JSONValue {
+    var keys: JSONValue {
         let keys = authorities.bundle.jwtAuthorities.compactMap { authority in
             try? JWK(
                 key: authority.publicKey.jwk.key, kid: authority.keyID, algorithm: authority.publicKey.algorithm,

@@ -1,0 +1,109 @@
+/// Everything that the product signs, or has its peers sign. A new kind needs a row in every `switch` below, and in the
+/// list of files that sign (`SigningPlacesTests`).
+enum SignedKind: CaseIterable, Hashable, Sendable {
+    case workloadSVID, nodeSVID, serverSVID, revocationSignerSVID
+    /// What the bundle holds; signed by itself.
+    case root
+    /// What signs X.509-SVIDs: the root itself, or a certificate below the operator's authority.
+    case authority
+    case downstreamCA
+    case jwtSVID, witSVID
+    case revocationSnapshot, revocationList
+    case certificateRequest
+    case checkpoint, logProof
+    /// Not signed: whoever fetches it has to know its source by other means.
+    case bundleDocument
+    case x509popResponse
+
+    /// The verifiers that take it, under the keys of its own trust domain; every other one refuses.
+    var takers: Set<VerifierKind> {
+        switch self {
+        case .workloadSVID: [.x509SVID, .x509popExchange]
+        case .nodeSVID: [.x509SVID]
+        case .serverSVID: [.x509SVID, .serverIdentity]
+        case .revocationSignerSVID: [.x509SVID]
+        case .root, .authority, .downstreamCA: [.issuer, .anchor]
+        case .jwtSVID: [.jwtSVID]
+        case .witSVID: [.witSVID]
+        case .revocationSnapshot: [.revocationSnapshot]
+        // Only others read CRLs.
+        case .revocationList: []
+        case .certificateRequest: [.certificateRequest]
+        case .checkpoint: [.checkpoint]
+        case .logProof: [.logProof]
+        case .bundleDocument: [.bundleDocument]
+        case .x509popResponse: [.x509popResponse]
+        }
+    }
+
+    /// Those of another trust domain that verifiers take who have its bundle too.
+    var takersOfFederated: Set<VerifierKind> {
+        switch self {
+        case .workloadSVID, .nodeSVID, .serverSVID, .revocationSignerSVID: [.x509SVID]
+        case .jwtSVID: [.jwtSVID]
+        case .witSVID: [.witSVID]
+        case .root, .authority, .downstreamCA, .revocationSnapshot, .revocationList, .certificateRequest, .checkpoint,
+            .logProof, .bundleDocument, .x509popResponse:
+            []
+        }
+    }
+}
+
+/// Everything in the product that judges something signed.
+enum VerifierKind: CaseIterable, Hashable, Sendable {
+    case x509SVID
+    /// Of node agents, about the control plane.
+    case serverIdentity
+    /// Whether an SVID is good that the object's key has signed, with the object above it in the chain.
+    case issuer
+    /// The same with the object in the bundle.
+    case anchor
+    case jwtSVID, witSVID
+    case revocationSnapshot
+    case certificateRequest
+    case checkpoint, logProof
+    case bundleDocument
+    case x509popResponse
+    /// `x509pop` in mode `spiffe`: an SVID is exchanged for a node's.
+    case x509popExchange
+    /// `x509pop` under the operator's own PKI.
+    case x509popExternal
+
+    /// Whether it judges without any key of a trust domain: its verdict is about form, or about the object's own key.
+    var isWithoutTrust: Bool {
+        switch self {
+        case .certificateRequest, .bundleDocument, .anchor: true
+        case .x509SVID, .serverIdentity, .issuer, .jwtSVID, .witSVID, .revocationSnapshot, .checkpoint, .logProof,
+            .x509popResponse, .x509popExchange, .x509popExternal:
+            false
+        }
+    }
+}
+
+/// What a private key that signs tokens is for.
+enum KeyPurpose: CaseIterable, Hashable, Sendable {
+    case x509Authority, jwt, wit, revocationSigner, workload
+}
+
+/// The forms of signed JSON.
+enum TokenForm: CaseIterable, Hashable, Sendable {
+    case jwtSVID, witSVID, revocationSnapshot
+
+    /// The one purpose whose keys sign it.
+    var purpose: KeyPurpose {
+        switch self {
+        case .jwtSVID: .jwt
+        case .witSVID: .wit
+        case .revocationSnapshot: .revocationSigner
+        }
+    }
+
+    /// The one verifier that takes it.
+    var taker: VerifierKind {
+        switch self {
+        case .jwtSVID: .jwtSVID
+        case .witSVID: .witSVID
+        case .revocationSnapshot: .revocationSnapshot
+        }
+    }
+}

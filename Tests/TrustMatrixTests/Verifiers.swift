@@ -1,0 +1,107 @@
+import Attestation
+import Crypto
+import JOSE
+import Revocation
+import SPIFFE
+import TransparencyLog
+
+@testable import ControlPlane
+@testable import Issuance
+@testable import NodeAgent
+
+/// All verifiers of one trust domain, with what they know.
+struct Verifiers: Sendable {
+    let world: SignedWorld
+    /// The bundles that they have, of other trust domains too.
+    let bundles: [TrustDomain: TrustBundle]
+
+    init(of world: SignedWorld, knowing others: [TrustBundle] = []) {
+        self.world = world
+        bundles = Dictionary(
+            uniqueKeysWithValues: ([world.bundle] + others).map { ($0.trustDomain, $0) })
+    }
+
+    /// Those that take it.
+    func takers(of object: Offered) -> Set<VerifierKind> {
+        Set(VerifierKind.allCases.filter { takes(object, $0) })
+    }
+
+    private func takes(_ object: Offered, _ kind: VerifierKind) -> Bool {
+        do {
+            try judge(object, kind)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private struct Refused: Error {}
+
+    private func judge(_ object: Offered, _ kind: VerifierKind) throws {
+        let now = SignedWorld.now
+        switch kind {
+        case .x509SVID:
+            _ = try X509SVIDVerifier.verify(chain: object.chain, bundle: { bundles[$0]?.x509Bundle }, at: now)
+        case .serverIdentity:
+            let id = try SPIFFEID(trustDomain: world.trustDomain, path: "/spire/server")
+            let trust = ServerTrust(serverID: id, bundle: world.bundle, now: SignedWorld.clock)
+            guard trust.verify(object.chain) else { throw Refused() }
+        case .issuer:
+            let leaf = try leaf(signedBy: object)
+            _ = try X509SVIDVerifier.verify(
+                chain: [leaf] + (object.isCertificate ? object.chain : []), bundle: { bundles[$0]?.x509Bundle },
+                at: now)
+        case .anchor:
+            let leaf = try leaf(signedBy: object)
+            let bundle = try X509Bundle(trustDomain: world.trustDomain, derConcatenated: object.bytes)
+            _ = try X509SVIDVerifier.verify(chain: [leaf], bundle: { _ in bundle }, at: now)
+        case .jwtSVID:
+            _ = try JWTSVID.verify(
+                token: object.text, audience: SignedWorld.audience, bundles: { bundles[$0]?.jwtAuthorities }, now: now)
+        case .witSVID:
+            _ = try WITSVID.verify(token: object.text, bundles: { bundles[$0]?.witAuthorities }, now: now)
+        case .revocationSnapshot:
+            _ = try SignedRevocations.verify(object.bytes, bundle: world.bundle.x509Bundle, at: now)
+        case .certificateRequest:
+            _ = try CertificateSigningRequest(parsing: object.bytes)
+        case .checkpoint:
+            _ = try SignedCheckpoint.open(object.bytes, verifiers: [world.logKey], origin: world.origin)
+        case .logProof:
+            try TLogProof(parsing: object.bytes).verify(
+                entry: world.leaf, verifiers: [world.logKey], origin: world.origin)
+        case .bundleDocument:
+            _ = try TrustBundle(parsingSPIFFEJSON: object.bytes, trustDomain: world.trustDomain)
+        case .x509popResponse:
+            _ = try world.candidate.prove(X509PoPResponse(parsing: object.bytes), to: world.challenge)
+        case .x509popExchange:
+            let bundle = world.bundle.x509Bundle
+            try admit(object, .spiffe(prefix: "", bundle: { bundle }))
+        case .x509popExternal:
+            let pki = try CertificateTemplate.authority(
+                trustDomain: TrustDomain("pki.example"), publicKey: SubjectPublicKey(Self.pki.publicKey),
+                serialNumber: SerialNumber([1]), notBefore: now - 60, notAfter: now + 60
+            ).sign(with: Self.pki)
+            try admit(object, .externalPKI(authorities: [ParsedCertificate(der: pki)]))
+        }
+    }
+
+    private static let pki = P256.Signing.PrivateKey()
+
+    private func admit(_ object: Offered, _ trust: X509PoPVerifier.Trust) throws {
+        _ = try X509PoPVerifier(trust: trust, trustDomain: world.trustDomain, now: SignedWorld.clock).admit(
+            X509PoPPayload(certificates: object.chain).bytes)
+    }
+
+    /// An SVID of this trust domain that the object's key has signed. What is no certificate speaks in the name of the
+    /// authority that there is.
+    private func leaf(signedBy object: Offered) throws -> [UInt8] {
+        guard let key = object.key else { throw Refused() }
+        let issuer = object.isCertificate ? object.bytes : world.objects[.authority]?.bytes ?? []
+        return try CertificateTemplate.x509SVID(
+            id: SPIFFEID(trustDomain: world.trustDomain, path: "/stolen"),
+            publicKey: SubjectPublicKey(P256.Signing.PrivateKey().publicKey),
+            issuer: CertificateIssuer(ParsedCertificate(der: issuer)), serialNumber: SerialNumber([8]),
+            notBefore: SignedWorld.now - 10, notAfter: SignedWorld.now + 10
+        ).sign(with: key)
+    }
+}
