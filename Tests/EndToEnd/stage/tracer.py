@@ -1,0 +1,60 @@
+"""Kills a running process at its n-th write to the disk, by strace."""
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Optional
+
+WRITES = "pwrite64,fdatasync,fsync,rename,renameat,renameat2,unlink,unlinkat,ftruncate,link,linkat"
+"""What changes files, and what makes changes last. `write` is not among them: logs and wake-ups are that."""
+
+
+class Deadly:
+    """Attached to a process: its n-th call of these (of one thread; each counts for itself) is its last, and is not done."""
+
+    def __init__(self, pid: int, number: int, calls: str = WRITES):
+        self._strace = subprocess.Popen(
+            ["strace", "-f", "-qq", "-p", str(pid), "-e", f"trace={calls}",
+             "-e", f"inject={calls}:signal=KILL:when={number}", "-o", "/dev/null"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 10
+        while not self._is_attached(pid):
+            if self._strace.poll() is not None or time.monotonic() > deadline:
+                self.detach()
+                raise PermissionError("strace cannot be attached here")
+            time.sleep(0.005)
+
+    def _is_attached(self, pid: int) -> bool:
+        """Every thread has a tracer."""
+        try:
+            threads = [thread for thread in Path(f"/proc/{pid}/task").iterdir()]
+            return all(f"TracerPid:\t{self._strace.pid}\n" in (thread / "status").read_text() for thread in threads)
+        except FileNotFoundError:
+            return False
+
+    def detach(self) -> None:
+        if self._strace.poll() is None:
+            self._strace.send_signal(signal.SIGTERM)
+        try:
+            self._strace.wait(10)
+        except subprocess.TimeoutExpired:
+            self._strace.kill()
+            self._strace.wait(10)
+
+
+def why_not() -> Optional[str]:
+    """Why processes cannot be traced here; None when they can."""
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    victim = subprocess.Popen(["sleep", "60"])
+    try:
+        Deadly(victim.pid, 1000).detach()
+        return None
+    except PermissionError as error:
+        return str(error)
+    finally:
+        victim.kill()
+        victim.wait()

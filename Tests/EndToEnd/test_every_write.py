@@ -1,0 +1,271 @@
+"""The control plane dies at one write after another of each administrative act, and comes back.
+
+Whatever it was about: the log verifies, the act is wholly there with its record or wholly absent, and what a client was told
+is so. Each act dies at its first write, then at its second, until it survives; acts take turns for AGENTSHIELD_CRASH_SECONDS.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+import time
+from typing import Callable, Optional
+
+import grpc
+import pytest
+
+from harness.domain import CommandFailed, run_cli
+from stage.deployment import Deployment
+from stage.tracer import Deadly, why_not
+from wire import messages as m
+from wire.admin import entry
+
+SECONDS = float(os.environ.get("AGENTSHIELD_CRASH_SECONDS", "60"))
+STEP = 3
+"""Of the writes of an act every so many-th is tried before the ones in between."""
+
+
+class Act:
+    """Something that an administrator does, and how to see whether it has happened."""
+
+    def __init__(self, name: str, kind: str, lead: Callable, do: Callable, there: Callable):
+        self.name, self.kind = name, kind
+        self.lead, self.do, self.there = lead, do, there
+        # From the n-th write on the act survives: unknown before it has.
+        self.survives: Optional[int] = None
+        self.tried: set[int] = set()
+
+    def next(self) -> Optional[int]:
+        """The write to die at next; None when all have been tried."""
+        for start in range(1, STEP + 1):
+            number = start
+            while self.survives is None or number < self.survives:
+                if number not in self.tried:
+                    return number
+                number += STEP
+        return None
+
+
+class Plane:
+    """A control plane that is killed and started again, and what its acts look at."""
+
+    def __init__(self):
+        self.domain = Deployment("every-write.test")
+        self.number = 0
+        self.seen = 0
+
+    def cli(self, *words: object) -> dict:
+        return self.domain.cli_json(*words)
+
+    def file(self, trust_domain: str) -> str:
+        """A bundle document of another trust domain: a key for tokens is enough."""
+        path = self.domain.folder / "other.json"
+        path.write_text(json.dumps({"keys": [{
+            "use": "jwt-svid", "kid": trust_domain, "kty": "EC", "crv": "P-256",
+            # The example of RFC 7515 A.3.
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        }], "spiffe_sequence": 1}))  # fmt: skip
+        return str(path)
+
+    def batch(self) -> list:
+        return [
+            entry(f"{self.domain.id}/w/{self.number}/{part}", f"{self.domain.id}/node", [f"unix:uid:{part}"], dns_names=["a.test"])
+            for part in range(3)
+        ]
+
+    def entries(self) -> list:
+        prefix = f"/w/{self.number}/"
+        return [one for one in self.domain.admin.list_entries() if one.spiffe_id.path.startswith(prefix)]
+
+    def has_batch(self) -> bool:
+        """All or nothing, and each as it was asked for."""
+        found = {one.spiffe_id.path: one for one in self.entries()}
+        if not found:
+            return False
+        assert len(found) == 3, f"{len(found)} entries of a batch of 3"
+        for wanted in self.batch():
+            one = found[wanted.spiffe_id.path]
+            assert list(one.selectors) == list(wanted.selectors) and list(one.dns_names) == ["a.test"]
+        return True
+
+    def tokens(self) -> int:
+        path = self.domain.data / "registry.sqlite"
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            return database.execute("SELECT count(*) FROM join_token").fetchone()[0]
+
+    def authority(self, state: str) -> str:
+        return (self.cli("localauthority", "x509", "show")[state] or {}).get("authority_id", "")
+
+    def bundle(self) -> dict[bytes, bool]:
+        reply = self.domain.admin.bundles.GetBundle(m.bundle.GetBundleRequest(), timeout=20)
+        return {one.asn1: one.tainted for one in reply.x509_authorities}
+
+    def relationships(self) -> set[str]:
+        listed = self.cli("federation", "list")["federation_relationships"]
+        return {one["trust_domain"] for one in listed}
+
+    def has_bundle(self, trust_domain: str) -> bool:
+        request = m.bundle.GetFederatedBundleRequest(trust_domain=trust_domain)
+        try:
+            held = self.domain.admin.bundles.GetFederatedBundle(request, timeout=20)
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.NOT_FOUND:
+                raise
+            return False
+        assert [key.key_id for key in held.jwt_authorities] == [trust_domain]
+        return True
+
+    def revoked(self) -> set[str]:
+        return {item["value"] for item in self.cli("revoke", "list")["items"]}
+
+    def events(self) -> list[dict]:
+        """The log's records since this was asked the last time."""
+        first, events = self.seen, []
+        while True:
+            page = json.loads(
+                run_cli(
+                    "log", "list", "-first", first + len(events), "-count", 5000, "-output", "json",
+                    "-socketPath", self.domain.admin_socket,
+                ).stdout
+            )["entries"]  # fmt: skip
+            if not page:
+                self.seen = first + len(events)
+                return [record["event"] for record in events]
+            events.extend(page)
+
+
+def acts(plane: Plane) -> list[Act]:
+    name = lambda: f"td{plane.number}.test"  # noqa: E731
+    jti = lambda: f"jti-{plane.number}"  # noqa: E731
+    before: dict = {}
+
+    def nothing() -> None:
+        pass
+
+    def remember(key: str, look: Callable) -> Callable:
+        def lead() -> None:
+            before[key] = look()
+
+        return lead
+
+    def prepared() -> None:
+        before["prepared"] = plane.authority("prepared")
+
+    def ready_to_activate() -> None:
+        before["next"] = plane.authority("prepared") or plane.cli("localauthority", "x509", "prepare")[
+            "prepared_authority"
+        ]["authority_id"]
+
+    def one_old() -> None:
+        ready_to_activate()
+        if not plane.authority("old"):
+            plane.domain.cli("localauthority", "x509", "activate", "-authorityID", before["next"])
+        before["old"] = plane.authority("old")
+        before["tainted"] = sum(plane.bundle().values())
+
+    def tainted_old() -> None:
+        one_old()
+        plane.domain.cli("localauthority", "x509", "taint", "-authorityID", before["old"], check=False)
+        before["count"] = len(plane.bundle())
+
+    def local(act: str, which: str) -> Callable:
+        return lambda: plane.domain.cli("localauthority", "x509", act, "-authorityID", before[which])
+
+    def made_batch() -> None:
+        plane.domain.admin.create(*plane.batch())
+
+    return [
+        Act("create entries", "entry.create", nothing, lambda: plane.domain.admin.create(*plane.batch()), plane.has_batch),
+        Act("delete entries", "entry.delete", made_batch,
+            lambda: plane.domain.admin.delete(*(one.id for one in plane.entries())), lambda: not plane.entries()),
+        Act("create a relationship", "federation.create", nothing,
+            lambda: plane.domain.cli("federation", "create", "-trustDomain", name(), "-bundleEndpointURL",
+                                     f"https://{name()}/", "-bundleEndpointProfile", "https_web"),
+            lambda: name() in plane.relationships()),
+        Act("set a bundle", "bundle.set", nothing,
+            lambda: plane.domain.cli("bundle", "set", "-id", f"spiffe://{name()}", "-path", plane.file(name()), "-format", "spiffe"),
+            lambda: plane.has_bundle(name())),
+        Act("revoke", "revocation.add", nothing, lambda: plane.domain.cli("revoke", "-jti", jti()),
+            lambda: jti() in plane.revoked()),
+        Act("take back", "revocation.remove", lambda: plane.domain.cli("revoke", "-jti", jti()),
+            lambda: plane.domain.cli("unrevoke", "-jti", jti()), lambda: jti() not in plane.revoked()),
+        Act("make a join token", "token.create", remember("tokens", plane.tokens), lambda: plane.domain.admin.join_token(),
+            lambda: plane.tokens() == before["tokens"] + 1),
+        Act("prepare an authority", "authority.prepare", prepared,
+            lambda: plane.domain.cli("localauthority", "x509", "prepare"),
+            lambda: plane.authority("prepared") != before["prepared"]),
+        Act("activate an authority", "authority.activate", ready_to_activate, local("activate", "next"),
+            lambda: plane.authority("active") == before["next"]),
+        Act("taint an authority", "authority.taint", one_old, local("taint", "old"),
+            lambda: sum(plane.bundle().values()) > before["tainted"]),
+        Act("revoke an authority", "authority.revoke", tainted_old, local("revoke", "old"),
+            lambda: len(plane.bundle()) < before["count"]),
+    ]  # fmt: skip
+
+
+def round_of(plane: Plane, act: Act, number: int) -> None:
+    domain = plane.domain
+    plane.number += 1
+    act.lead()
+    plane.events()
+    assert not act.there(), f"{act.name}: it is there before it is done"
+    deadly = Deadly(domain.server.pid, number)
+    try:
+        act.do()
+        told = True
+    except (grpc.RpcError, CommandFailed) as error:
+        told, failure = False, error
+    finally:
+        deadly.detach()
+    if not told:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            domain.server.popen.wait(20)
+    act.tried.add(number)
+    if domain.server.popen.poll() is None:
+        act.survives = number
+        assert told, f"{act.name} failed without a kill: {failure}"
+        assert act.there()
+        return
+    domain.end(domain.server, 9)
+    domain.start_server()
+    where = f"{act.name}, killed at write {number}"
+    domain.cli("log", "verify")
+    there = act.there()
+    events = [event for event in plane.events() if event["type"] == act.kind]
+    intents = [event for event in events if event["phase"] == "intent"]
+    outcomes = [event for event in events if event["phase"] == "outcome"]
+    assert len(outcomes) <= len(intents), where
+    assert not told or there, f"{where}: a client was told of what is not there"
+    if there:
+        assert intents, f"{where}: there without a record"
+    if told or any(event["effect"]["observed"] == "occurred" for event in outcomes):
+        assert there, f"{where}: recorded and not there"
+    # Nothing half-written is left: of each kind the key that signs, at most one that will, and those of former authorities.
+    keys = [path.name for path in (domain.data / "keys" / "authorities").iterdir()]
+    assert all(name.endswith(".pem") for name in keys), f"{where}: {sorted(keys)}"
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_an_act_is_wholly_there_or_wholly_absent_at_whatever_write_it_dies():
+    plane = Plane()
+    try:
+        plane.domain.start_server()
+        everything = acts(plane)
+        todo = list(everything)
+        deadline = time.monotonic() + SECONDS
+        while todo:
+            act = todo.pop(0)
+            number = act.next()
+            if number is None:
+                continue
+            round_of(plane, act, number)
+            todo.append(act)
+            if time.monotonic() > deadline and all(act.tried for act in everything):
+                break
+        print(*(f"{act.name}: tried {sorted(act.tried)}, survives {act.survives}" for act in everything), sep="\n")
+        assert all(1 in act.tried and act.survives != 1 for act in everything), "each act has died once at least"
+        plane.domain.stop()
+        assert run_cli("log", "verify", "-dataDir", plane.domain.data).returncode == 0
+    finally:
+        plane.domain.discard()
