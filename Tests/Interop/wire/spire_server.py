@@ -99,6 +99,7 @@ class SpireServer:
         self.max_connection_age_ms: Optional[int] = None
         self.unknown: list[tuple[str, float]] = []
         self.pop_check: Optional[Callable] = None
+        self.further_handlers: list[grpc.GenericRpcHandler] = []
         self.port = 0
         self.tunnel: Optional[ReverseTunnel] = None
 
@@ -117,6 +118,7 @@ class SpireServer:
         m.bundle_grpc.add_BundleServicer_to_server(_Bundle(self), self._grpc)
         m.entry_grpc.add_EntryServicer_to_server(_Entry(self), self._grpc)
         m.svid_grpc.add_SVIDServicer_to_server(_SVID(self), self._grpc)
+        self._grpc.add_generic_rpc_handlers(self.further_handlers)
         inner = self._grpc.add_insecure_port("127.0.0.1:0")
         self._grpc.start()
         self.tunnel = ReverseTunnel(self._context, inner, self.port)
