@@ -58,7 +58,7 @@ let standards: [Target] = [
     library("Standards", "JOSE", [crypto, cryptoExtras]),
     library("Standards", "TransparencyLog", [crypto]),
     library("Standards", "WIMSE", ["JOSE"]),
-    library("Standards", "SPIFFE", ["JOSE", "WIMSE", crypto]),
+    library("Standards", "SPIFFE", ["JOSE", "WIMSE", crypto, cryptoExtras]),
 ]
 
 let domain: [Target] = [

@@ -1,16 +1,12 @@
 package import Crypto
 
-/// RSA signatures that the library cannot check (RFC 8017): PSS with a salt of any length, and keys of more than 4096 bits.
+/// PSS signatures with a salt of any length (RFC 8017 §8.1.2), which the library does not check: see
+/// docs/decisions/14-rsa-pss-of-any-salt.md.
 ///
-/// Node agents written in Go sign by PSS with the longest salt that fits, and the library insists on one of 32 bytes.
-/// Only public values pass through here, so nothing has to take the same time always. One check costs about twenty
-/// multiplications of the modulus's size.
+/// Node agents written in Go sign with the longest salt that fits, and the library insists on one of 32 bytes. Only public
+/// values pass through here, so nothing has to take the same time always. One check costs about twenty multiplications of
+/// the modulus's size.
 package struct RSAVerification: Sendable {
-    /// The hash inside a PKCS#1 signature.
-    package enum Hash: Sendable {
-        case sha256, sha384, sha512
-    }
-
     private let modulus: MontgomeryModulus
     private let exponent: UInt32
     private let bits: Int
@@ -51,16 +47,6 @@ package struct RSAVerification: Sendable {
         return message.finalize().elementsEqual(hash)
     }
 
-    /// Whether it is a PKCS#1 v1.5 signature of this digest: compared with the one right encoding, nothing is parsed
-    /// (§8.2.2).
-    package func isValidPKCS1(_ signature: [UInt8], digest: [UInt8], hash: Hash) -> Bool {
-        guard let whole = open(signature) else { return false }
-        let info = hash.prefix + digest
-        guard whole.count >= info.count + 11 else { return false }
-        let padding = [UInt8](repeating: 0xff, count: whole.count - info.count - 3)
-        return whole == [0, 1] + padding + [0] + info
-    }
-
     /// The signature to the power of the exponent, as many bytes as the modulus; `nil` for a wrong length or a number
     /// that is not below the modulus.
     private func open(_ signature: [UInt8]) -> [UInt8]? {
@@ -80,21 +66,5 @@ package struct RSAVerification: Sendable {
             counter += 1
         }
         return Array(mask.prefix(count))
-    }
-}
-
-extension RSAVerification.Hash {
-    /// The DigestInfo up to the digest (RFC 8017 §9.2, note 1).
-    fileprivate var prefix: [UInt8] {
-        let (last, size): (UInt8, UInt8) =
-            switch self {
-            case .sha256: (1, 32)
-            case .sha384: (2, 48)
-            case .sha512: (3, 64)
-            }
-        return [
-            0x30, 0x11 + size, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last, 0x05, 0x00,
-            0x04, size,
-        ]
     }
 }

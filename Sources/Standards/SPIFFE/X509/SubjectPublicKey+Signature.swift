@@ -1,4 +1,5 @@
 import Crypto
+import CryptoExtras
 import JOSE
 
 extension SubjectPublicKey {
@@ -11,13 +12,12 @@ extension SubjectPublicKey {
         case .ecdsaWithSHA384: isValidECDSA(signature, digest: SHA384.hash(bytes: message))
         case .ecdsaWithSHA512: isValidECDSA(signature, digest: SHA512.hash(bytes: message))
         case .ed25519: isValidEd25519(signature, message: message)
-        // For RSA, and only there, a certificate's signature has the same form as a token's.
-        case .rsaPKCS1WithSHA256: isValidRSA(signature, message: message, algorithm: .rs256)
-        case .rsaPKCS1WithSHA384: isValidRSA(signature, message: message, algorithm: .rs384)
-        case .rsaPKCS1WithSHA512: isValidRSA(signature, message: message, algorithm: .rs512)
-        case .rsaPSSWithSHA256: isValidRSA(signature, message: message, algorithm: .ps256)
-        case .rsaPSSWithSHA384: isValidRSA(signature, message: message, algorithm: .ps384)
-        case .rsaPSSWithSHA512: isValidRSA(signature, message: message, algorithm: .ps512)
+        case .rsaPKCS1WithSHA256: isValidRSA(signature, SHA256.hash(bytes: message), .insecurePKCS1v1_5)
+        case .rsaPKCS1WithSHA384: isValidRSA(signature, SHA384.hash(bytes: message), .insecurePKCS1v1_5)
+        case .rsaPKCS1WithSHA512: isValidRSA(signature, SHA512.hash(bytes: message), .insecurePKCS1v1_5)
+        case .rsaPSSWithSHA256: isValidRSA(signature, SHA256.hash(bytes: message), .PSS)
+        case .rsaPSSWithSHA384: isValidRSA(signature, SHA384.hash(bytes: message), .PSS)
+        case .rsaPSSWithSHA512: isValidRSA(signature, SHA512.hash(bytes: message), .PSS)
         }
     }
 
@@ -42,21 +42,10 @@ extension SubjectPublicKey {
         return key.isValidSignature(signature, for: message)
     }
 
-    private func isValidRSA(_ signature: [UInt8], message: [UInt8], algorithm: JWSAlgorithm) -> Bool {
-        guard case .rsa(let bits) = kind else { return false }
-        guard bits <= Self.rsaBits.upperBound else {
-            // Larger keys come only from the authorities of an operator's own PKI, which sign by PKCS#1.
-            guard let key = RSAVerification(self) else { return false }
-            return switch algorithm {
-            case .rs256: key.isValidPKCS1(signature, digest: Array(SHA256.hash(data: message)), hash: .sha256)
-            case .rs384: key.isValidPKCS1(signature, digest: Array(SHA384.hash(data: message)), hash: .sha384)
-            case .rs512: key.isValidPKCS1(signature, digest: Array(SHA512.hash(data: message)), hash: .sha512)
-            default: false
-            }
-        }
-        guard
-            let key = try? JWSVerificationKey(derSPKI: derSPKI, keyID: nil, algorithm: algorithm)
-        else { return false }
-        return key.isValid(signature: signature, over: message)
+    /// PSS with a salt as long as the digest, which certificates have to use here.
+    private func isValidRSA(_ signature: [UInt8], _ digest: some Digest, _ padding: _RSA.Signing.Padding) -> Bool {
+        guard case .rsa = kind, let key = try? _RSA.Signing.PublicKey(derRepresentation: derSPKI) else { return false }
+        return key.isValidSignature(
+            _RSA.Signing.RSASignature(rawRepresentation: signature), for: digest, padding: padding)
     }
 }
