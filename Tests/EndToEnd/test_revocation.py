@@ -103,6 +103,37 @@ def test_a_revoked_certificate_is_replaced_and_named_in_the_crl(deployment):
         assert crl.issuer == issuer.subject
 
 
+def test_a_certificate_of_a_former_authority_is_on_that_authoritys_list(deployment):
+    domain = deployment("former.test")
+    domain.entry("/refunds", [uid_selector()])
+    domain.wait_for_ids("/refunds")
+    with domain.workload() as api:
+        stream = api.x509_svids(timeout=60)
+        first = next(stream)
+        stolen = x509.load_der_x509_certificate(first.svids[0].x509_svid)
+        former = x509.load_der_x509_certificate(first.svids[0].bundle)
+        prepared = domain.cli_json("localauthority", "x509", "prepare")["prepared_authority"]["authority_id"]
+        domain.cli("localauthority", "x509", "activate", "-authorityID", prepared)
+        # Also over a restart: the former authority's key is still there, for nothing else.
+        domain.end(domain.server, 9)
+        domain.start_server()
+        domain.cli("revoke", "-serial", f"{stolen.serial_number:032x}")
+
+        def replaced():
+            response = next(stream)
+            return response if serial(response) != stolen.serial_number and len(response.crl) == 2 else None
+
+        response = eventually(replaced, "another certificate and the lists of both authorities", within=60)
+    leaf = x509.load_der_x509_certificate(response.svids[0].x509_svid)
+    lists = {crl.issuer: crl for crl in map(x509.load_der_x509_crl, response.crl)}
+    assert leaf.issuer != stolen.issuer and set(lists) == {leaf.issuer, stolen.issuer}
+    crl = lists[stolen.issuer]
+    assert crl.get_revoked_certificate_by_serial_number(stolen.serial_number) is not None
+    assert crl.is_signature_valid(former.public_key())
+    key_id = former.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    assert crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier == key_id
+
+
 @pytest.fixture
 def on_a_line():
     """A node agent that reaches its control plane over a line that can be cut, and asks by push alone."""

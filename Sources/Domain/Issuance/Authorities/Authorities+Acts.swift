@@ -67,8 +67,8 @@ extension Authorities {
 
     private func activate(_ record: AuthorityRecord) async throws(AuthoritiesError) -> [String: String] {
         var machine = snapshot.machine
-        // An authority that no longer signs needs no private key.
-        let retired = machine.record(record.kind, .active)?.keyID
+        // An authority that no longer signs needs no private key, but for the CRLs over its own certificates.
+        let retired = record.kind == .x509 ? nil : machine.record(record.kind, .active)?.keyID
         try await replace(with: machine.activate(record))
         var keys = snapshot.keys
         if let retired { keys[retired] = nil }
@@ -168,7 +168,7 @@ extension Authorities {
         }
     }
 
-    private func forget(_ keyID: KeyID?) async throws(AuthoritiesError) {
+    func forget(_ keyID: KeyID?) async throws(AuthoritiesError) {
         guard let keyID else { return }
         do {
             try await keyStore.remove(keyID)

@@ -22,7 +22,8 @@ extension Authorities {
         }
     }
 
-    /// Lets the prepared authority sign from now on; the one that did becomes an old one and loses its private key.
+    /// Lets the prepared authority sign from now on; the one that did becomes an old one. The private key of
+    /// one for tokens goes; that of one for certificates is left with CRLs alone to sign.
     package func activate(
         _ kind: AuthorityRecord.Kind, id: String, by agent: AuditEvent.AgentField, requestID: String
     ) async throws(AuthoritiesError) -> AuthorityRecord {
@@ -82,7 +83,7 @@ extension Authorities {
         return isAboveASigner ? .isActive : nil
     }
 
-    /// One act without keys: what the machine makes of it is recorded, stored and published.
+    /// One act that makes no key: what the machine makes of it is recorded, stored and published.
     private func change(
         _ type: EventType, _ record: AuthorityRecord, _ agent: AuditEvent.AgentField, _ requestID: String,
         _ body: (inout AuthorityStateMachine) -> StoredAuthorities
@@ -91,7 +92,11 @@ extension Authorities {
             _ throws(AuthoritiesError) in
             var machine = self.snapshot.machine
             try await self.replace(with: body(&machine))
-            try self.publish(machine, keys: self.snapshot.keys)
+            var keys = self.snapshot.keys
+            let isGone = !machine.stored.records.contains { $0.kind == record.kind && $0.id == record.id }
+            let retired = isGone ? record.keyID.flatMap { keys.removeValue(forKey: $0) == nil ? nil : $0 } : nil
+            try self.publish(machine, keys: keys)
+            try await self.forget(retired)
             return ["authority": record.id, "expires": record.notAfter.description]
         }
     }

@@ -52,7 +52,7 @@ extension Authorities {
         }
         var keys: [KeyID: P256.Signing.PrivateKey] = [:]
         var keyless: Set<String> = []
-        for record in stored.records where record.status == .prepared || record.status == .active {
+        for record in stored.records where record.needsKey {
             if let keyID = record.keyID, let key = try await loadKey(keyID, of: record) {
                 keys[keyID] = key
             } else {

@@ -86,6 +86,9 @@ package final class Authorities: Sendable {
     /// The authority that signs X.509-SVIDs now; nil while none can.
     package var x509Active: X509SigningAuthority? { snapshot.x509 }
 
+    /// Those that signed X.509-SVIDs before it, as long as they are in the bundle.
+    package var x509Former: [FormerX509Authority] { snapshot.former }
+
     /// The key that signs JWT-SVIDs now; nil while none can.
     package var jwtActive: JWTSigningAuthority? { snapshot.jwt }
 

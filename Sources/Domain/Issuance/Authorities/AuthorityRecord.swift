@@ -47,6 +47,16 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
     /// Who signed the certificate; nil for a root. Only roots stand in the bundle.
     package let upstream: Upstream?
 
+    /// Whether its private key is kept: of what signs or will sign, and of former certificate authorities, which sign CRLs
+    /// over their own certificates as long as they are in the bundle.
+    var needsKey: Bool {
+        switch status {
+        case .prepared, .active: true
+        case .old: kind == .x509
+        case .external: false
+        }
+    }
+
     /// What leads from an authority of ours to its root.
     package struct Upstream: Sendable, Hashable {
         /// The root's subject key identifier in hex: the `id` of its record.

@@ -5,10 +5,13 @@ import SPIFFE
 /// One state of the authorities, ready for use: what signs and what verifies. Never changes once it is made.
 final class AuthoritySnapshot: Sendable {
     let machine: AuthorityStateMachine
-    /// Private keys of the prepared and the active authorities.
+    /// Private keys of the prepared and the active authorities, and of former ones for certificates.
     let keys: [KeyID: P256.Signing.PrivateKey]
     /// Nil while no authority can sign.
     let x509: X509SigningAuthority?
+    /// Former authorities for certificates, which sign CRLs over them and nothing else. Those from before a version that
+    /// kept their keys are not among them.
+    let former: [FormerX509Authority]
     let jwt: JWTSigningAuthority?
     let wit: WITSigningAuthority?
     let bundle: TrustBundle
@@ -75,6 +78,15 @@ final class AuthoritySnapshot: Sendable {
         } else {
             x509 = nil
         }
+        var former: [FormerX509Authority] = []
+        for record in machine.stored.records where record.kind == .x509 && record.status == .old {
+            guard let key = record.keyID.flatMap({ keys[$0] }) else { continue }
+            guard let certificate = record.certificate.flatMap({ try? ParsedCertificate(der: $0) }) else {
+                throw .damaged(id: record.id)
+            }
+            former.append(FormerX509Authority(id: record.id, certificate: certificate, key: key))
+        }
+        self.former = former
         if let (record, key) = active(.jwt) {
             if let old = previous?.jwt, old.id == record.id {
                 jwt = old

@@ -49,6 +49,30 @@ package final class X509SigningAuthority: Sendable {
     }
 }
 
+/// A certificate authority that signs certificates no more: all that its key is still good for is a list of those of them
+/// that are revoked.
+package final class FormerX509Authority: Sendable {
+    /// Subject key identifier in hex.
+    package let id: String
+    /// When the last of its certificates has ended.
+    package let notAfter: UnixTime
+    /// Name and key identifier for the lists.
+    package let issuer: CertificateIssuer
+    private let key: P256.Signing.PrivateKey
+
+    init(id: String, certificate: ParsedCertificate, key: P256.Signing.PrivateKey) {
+        self.id = id
+        notAfter = certificate.notAfter
+        issuer = CertificateIssuer(certificate)
+        self.key = key
+    }
+
+    /// Signs a revocation list; throws only what the cryptographic library throws.
+    func sign(_ template: RevocationListTemplate, consuming receipt: consuming AuditReceipt) throws -> [UInt8] {
+        try template.sign(with: key)
+    }
+}
+
 /// The key that signs WIT-SVIDs now; its private half is as far out of reach.
 package final class WITSigningAuthority: Sendable {
     /// The `kid` of its tokens.

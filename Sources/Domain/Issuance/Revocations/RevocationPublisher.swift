@@ -10,7 +10,8 @@ package struct PublishedRevocations: Hashable, Sendable {
     package let sequence: Int64
     /// The signed snapshot.
     package let token: [UInt8]
-    /// CRLs in DER, of the authority that signs certificates now; none while no certificate is revoked.
+    /// CRLs in DER, of the authority that signs certificates now first, then of former ones whose certificates may still be
+    /// valid; none while no certificate is revoked.
     package let revocationLists: [[UInt8]]
 }
 
@@ -105,8 +106,8 @@ package final class RevocationPublisher: Sendable {
         return published
     }
 
-    /// The CRL of the authority that signs now. Former authorities have no private key any more, so they make no lists:
-    /// their certificates are refused by the snapshot.
+    /// One CRL of each authority that has signed certificates which may still be valid, all with the same entries: who
+    /// signed a certificate is not remembered, and another authority's serial number on a list harms nobody.
     private func revocationLists(
         _ stored: StoredRevocations, _ authority: X509SigningAuthority, at time: UnixTime
     ) async throws(IssuanceError) -> [[UInt8]] {
@@ -117,12 +118,24 @@ package final class RevocationPublisher: Sendable {
             return nil
         }
         guard !entries.isEmpty else { return [] }
-        let template = RevocationListTemplate(
-            issuer: authority.issuer, number: UInt64(clamping: stored.sequence), thisUpdate: time,
-            nextUpdate: min(time + Self.lifetime, authority.notAfter), entries: entries)
+        func template(_ issuer: CertificateIssuer, _ end: UnixTime) -> RevocationListTemplate {
+            RevocationListTemplate(
+                issuer: issuer, number: UInt64(clamping: stored.sequence), thisUpdate: time,
+                nextUpdate: min(time + Self.lifetime, end), entries: entries)
+        }
         let receipt = try await record("crl", authority.id, stored)
-        guard let list = try? authority.sign(template, consuming: receipt) else { throw .signingFailed }
-        return [list]
+        guard
+            let list = try? authority.sign(template(authority.issuer, authority.notAfter), consuming: receipt)
+        else { throw .signingFailed }
+        var lists = [list]
+        for former in issuer.authorities.x509Former where time < former.notAfter {
+            let receipt = try await record("crl", former.id, stored)
+            guard let list = try? former.sign(template(former.issuer, former.notAfter), consuming: receipt) else {
+                throw .signingFailed
+            }
+            lists.append(list)
+        }
+        return lists
     }
 
     private func signer(under authorityID: String) async throws(IssuanceError) -> Signer {
