@@ -1,4 +1,3 @@
-import AgentShield
 import AgentShieldTesting
 import Crypto
 import JOSE
@@ -6,6 +5,8 @@ import Revocation
 import SPIFFE
 import Testing
 import WorkloadAPI
+
+@testable import AgentShield
 
 /// Revoked peers at both ends of mutual TLS: refused in the handshake, cut off when it is over.
 @Suite(.serialized) struct RevokedPeerTests {
@@ -66,16 +67,25 @@ import WorkloadAPI
         }
     }
 
-    @Test(arguments: [true, false]) func `a revoked caller is cut off and stays out until it is taken back`(
-        byName: Bool
+    enum Name: CaseIterable {
+        case agent, serial, key
+    }
+
+    @Test(arguments: Name.allCases) func `a revoked caller is cut off and stays out until it is taken back`(
+        name: Name
     ) async throws {
+        let subject: RevokedSubject =
+            switch name {
+            case .agent: .agent(callerSVID.id)
+            case .serial: .serial(callerSVID.leaf.serialNumber)
+            case .key: .key(try #require(callerSVID.leaf.publicKey.thumbprint))
+            }
         try await running {
             let session = AgentHTTPClient(identity: caller, allow: .anyVerified).keepingConnection()
             _ = try await session.execute(AgentHTTPRequest(url: listener.url)).text
             #expect(try await session.execute(AgentHTTPRequest(url: listener.url)).isNewConnection == false)
 
-            serverAPI.push(
-                try state(2, byName ? [.agent(callerSVID.id)] : [.serial(callerSVID.leaf.serialNumber)]))
+            serverAPI.push(try state(2, [subject]))
             // The kept connection is gone without a word from either side, and a new one does not come about.
             var failure: AgentShieldError?
             for _ in 0..<1000 where failure == nil {
@@ -93,6 +103,34 @@ import WorkloadAPI
                 try await Task.sleep(for: .milliseconds(10))
             }
             #expect(failure == nil)
+        }
+    }
+
+    @Test(arguments: Name.allCases) func `a WIT-SVID is asked about like a certificate`(name: Name) async throws {
+        let key = P256.Signing.PrivateKey()
+        let holder = JWSVerificationKey(p256: P256.Signing.PrivateKey().publicKey, keyID: nil)
+        let token = try WITSVID.sign(
+            id: callerSVID.id, confirmationKey: holder, issuedAt: clock.time, expiresAt: clock.time + 600,
+            key: JWSSigningKey(p256: key, keyID: "w"), tokenID: "t-1")
+        let authority = try WITAuthority(keyID: "w", derSPKI: SubjectPublicKey(key.publicKey).derSPKI)
+        let verified = try WITSVID.verify(token: token, bundles: { _ in [authority] }, now: clock.time)
+        let subject: RevokedSubject =
+            switch name {
+            case .agent: .agent(verified.id)
+            case .serial: .jwtID("t-1")
+            case .key: .key(holder.jwk.thumbprintBase64URL)
+            }
+        try await running {
+            #expect(await call() == nil)
+            #expect(server.revocations.refusal(of: verified) == nil)
+            serverAPI.push(try state(2, [subject]))
+            for _ in 0..<1000 where server.revocations.refusal(of: verified) == nil {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            guard case .revoked(verified.id) = server.revocations.refusal(of: verified) else {
+                Issue.record("\(String(describing: server.revocations.refusal(of: verified)))")
+                return
+            }
         }
     }
 

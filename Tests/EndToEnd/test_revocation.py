@@ -1,13 +1,17 @@
 """Revocation with real processes: issuance, streams, tokens and certificates of the revoked end at once."""
 
+import base64
+import hashlib
 import os
 import socket
 import ssl
 import subprocess
 
 import grpc
+import jwt
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from harness.domain import default_binary
 from harness.polling import eventually
@@ -103,6 +107,17 @@ def test_a_revoked_certificate_is_replaced_and_named_in_the_crl(deployment):
         assert crl.issuer == issuer.subject
 
 
+def thumbprint(key) -> str:
+    """RFC 7638, of a key on P-256."""
+    numbers = key.public_numbers()
+    x, y = (b64url(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
+    return b64url(hashlib.sha256(f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'.encode()).digest())
+
+
+def b64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 def test_a_certificate_of_a_former_authority_is_on_that_authoritys_list(deployment):
     domain = deployment("former.test")
     domain.entry("/refunds", [uid_selector()])
@@ -132,6 +147,53 @@ def test_a_certificate_of_a_former_authority_is_on_that_authoritys_list(deployme
     assert crl.is_signature_valid(former.public_key())
     key_id = former.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     assert crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier == key_id
+
+
+def test_a_revoked_key_loses_its_certificate_and_gets_no_other(deployment, tmp_path):
+    domain = deployment("key.test", agent=["-syncInterval", "1h"])
+    domain.entry("/refunds", [uid_selector()])
+    domain.wait_for_ids("/refunds")
+    with domain.workload() as api:
+        stream = api.x509_svids(timeout=60)
+        leaf = x509.load_der_x509_certificate(next(stream).svids[0].x509_svid)
+        file = tmp_path / "leaf.pem"
+        file.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+        domain.cli("revoke", "-keyOf", file, "-reason", "found in a paste")
+        (item,) = domain.cli_json("revoke", "list")["items"]
+        assert (item["kind"], item["value"]) == ("key", thumbprint(leaf.public_key()))
+
+        def replaced():
+            new = x509.load_der_x509_certificate(next(stream).svids[0].x509_svid)
+            return thumbprint(new.public_key()) != item["value"]
+
+        eventually(replaced, "a certificate with another key")
+    domain.cli("unrevoke", "-key", item["value"])
+    assert domain.cli_json("revoke", "list")["items"] == []
+    for wrong in ("abc", item["value"] + "A"):
+        assert domain.cli("revoke", "-key", wrong, check=False).returncode == 1
+
+
+def test_the_former_key_of_tokens_is_revoked_with_all_that_it_signed(deployment):
+    domain = deployment("token-key.test", agent=["-syncInterval", "1h"])
+    domain.entry("/refunds", [uid_selector()])
+    domain.wait_for_ids("/refunds")
+    with domain.workload() as api:
+        token = api.jwt_svid(["shop"]).svids[0].svid
+        # Our own keys for tokens are called by their thumbprints.
+        key = jwt.get_unverified_header(token)["kid"]
+        refused = domain.cli("revoke", "-key", key, check=False)
+        assert refused.returncode == 1 and "localauthority" in refused.stderr
+        prepared = domain.cli_json("localauthority", "jwt", "prepare")["prepared_authority"]["authority_id"]
+        domain.cli("localauthority", "jwt", "activate", "-authorityID", prepared)
+        assert verdict(api, token) == grpc.StatusCode.OK
+        domain.cli("revoke", "-key", key)
+        eventually(lambda: verdict(api, token) == grpc.StatusCode.INVALID_ARGUMENT, "its tokens are refused")
+
+        def fresh() -> bool:
+            new = api.jwt_svid(["shop"]).svids[0].svid
+            return jwt.get_unverified_header(new)["kid"] == prepared and verdict(api, new) == grpc.StatusCode.OK
+
+        eventually(fresh, "a token of the other key")
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ struct RevocationRegisterTests {
             let entry = try domain.entry()
             let first = try await issuer.issueX509SVID(for: domain.caller, entry: entry, csr: domain.request())
             _ = try await revoke(.agent(entry.spiffeID), in: register, domain)
-            #expect(register.revocation(of: try verified(first, issuer, domain)) == .agent(entry.spiffeID))
+            #expect(register.revoked.revocation(of: try verified(first, issuer, domain)) == .agent(entry.spiffeID))
             await #expect(throws: IssuanceError.revoked) {
                 try await issuer.issueX509SVID(for: domain.caller, entry: entry, csr: domain.request())
             }
@@ -126,11 +126,19 @@ struct RevocationRegisterTests {
             await #expect(throws: RevocationRegisterError.alreadyEnded) {
                 try await revoke(.jwtID("t"), in: register, domain, latestEnd: 0)
             }
+            await #expect(throws: RevocationRegisterError.nothingDerived) {
+                try await revoke(.chainRoot("t"), in: register, domain)
+            }
+            await #expect(throws: RevocationRegisterError.authorityKey) {
+                try await register.revoke(
+                    .key("k"), reason: "", latestEnd: domain.clock.now, sparing: ["k"], by: administrator,
+                    requestID: "r")
+            }
             await #expect(throws: RevocationRegisterError.notRevoked) {
                 try await register.undo(.jwtID("t"), reason: "", by: administrator, requestID: "r")
             }
             let denied = try await domain.events().filter { $0.decision.result == .deny }
-            #expect(denied.map(\.type).filter { $0 == .revocationAdd }.count == 5)
+            #expect(denied.map(\.type).filter { $0 == .revocationAdd }.count == 7)
             #expect(denied.map(\.type).contains(.revocationRemove))
         }
     }
@@ -262,6 +270,33 @@ struct RevocationRegisterTests {
             #expect(try await lists().count == 1)
             let keyID = try #require(former.keyID)
             #expect(try await !domain.keys.list().contains(keyID))
+        }
+    }
+
+    @Test func `nothing is issued for a revoked key, by whatever name`() async throws {
+        try await TestDomain.run { domain in
+            let register = try await open(domain, MemoryRevocationStore())
+            let issuer = Issuer(
+                authorities: try await domain.open(), audit: domain.log, revocations: register, now: domain.clock.read,
+                randomBytes: domain.random.draw)
+            let request = try domain.request()
+            let thumbprint = try #require(request.publicKey.thumbprint)
+            let record = try await revoke(.key(thumbprint), in: register, domain)
+            // Nobody knows when the last certificate for a key ends.
+            #expect(record.expiresAt == nil)
+            for path in ["/a", "/b"] {
+                let entry = try domain.entry(path)
+                await #expect(throws: IssuanceError.revoked) {
+                    try await issuer.issueX509SVID(for: domain.caller, entry: entry, csr: request)
+                }
+                await #expect(throws: IssuanceError.revoked) {
+                    try await issuer.issueWITSVID(
+                        for: domain.caller, entry: entry, publicKey: request.publicKey.derSPKI)
+                }
+                _ = try await issuer.issueX509SVID(for: domain.caller, entry: entry, csr: domain.request())
+            }
+            try await register.undo(.key(thumbprint), reason: "", by: administrator, requestID: "r")
+            _ = try await issuer.issueX509SVID(for: domain.caller, entry: domain.entry(), csr: request)
         }
     }
 

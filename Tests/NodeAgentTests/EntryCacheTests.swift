@@ -25,7 +25,8 @@ struct EntryCacheTests {
         CachedSVID(
             id: try SPIFFEID("spiffe://lab.example\(path)"), chain: [], privateKey: [],
             expiresAt: UnixTime(seconds: expires),
-            rotatesAt: UnixTime(seconds: expires / 2), serialNumber: nil, revision: revision, authorityKeyID: authority)
+            rotatesAt: UnixTime(seconds: expires / 2), serialNumber: nil, key: nil, revision: revision,
+            authorityKeyID: authority)
     }
 
     private func cache(_ entries: [AuthorizedEntry], limit: Int = 10) -> EntryCache {

@@ -42,7 +42,8 @@ struct SnapshotTests {
 
     @Test func `what was signed is read back`() throws {
         let subjects: Set<RevokedSubject> = [
-            .agent(try domain.id("/a")), .serial(try SerialNumber([0x80, 1])), .jwtID("t"), .chainRoot("r"), .key("k"),
+            .agent(try domain.id("/a")), .serial(try SerialNumber([0x80, 1])), .jwtID("t"), .chainRoot("r"),
+            .key(try #require(SubjectPublicKey(P256.Signing.PrivateKey().publicKey).thumbprint)),
         ]
         let snapshot = try snapshot(9, subjects)
         #expect(try SignedRevocations.verify(sign(snapshot), bundle: domain.bundle, at: start) == snapshot)
@@ -105,17 +106,78 @@ struct SnapshotTests {
         }
     }
 
-    @Test func `an agent, a serial and a token are revoked by name, in their own trust domain`() throws {
+    @Test func `a certificate is revoked by its agent, its serial number or its key, in its own trust domain`() throws {
+        let svid = try domain.svid("/a")
+        let leaf = svid.leaf
+        let thumbprint = try #require(leaf.publicKey.thumbprint)
+        func revocation(_ subjects: RevokedSubject..., of id: SPIFFEID? = nil) throws -> RevokedSubject? {
+            try snapshot(1, Set(subjects)).revoked.revocation(
+                of: id ?? svid.id, serial: leaf.serialNumber, key: leaf.publicKey)
+        }
+        let another = try #require(SubjectPublicKey(P256.Signing.PrivateKey().publicKey).thumbprint)
+        #expect(try revocation(.agent(svid.id)) == .agent(svid.id))
+        #expect(try revocation(.serial(leaf.serialNumber)) == .serial(leaf.serialNumber))
+        #expect(try revocation(.key(thumbprint)) == .key(thumbprint))
+        #expect(try revocation(.agent(domain.id("/b")), .serial(SerialNumber([5])), .key(another)) == nil)
+        // A thumbprint that stands for something else is none.
+        #expect(try revocation(.jwtID(thumbprint), .chainRoot(thumbprint)) == nil)
+        let foreign = try SPIFFEID("spiffe://other.org/a")
+        #expect(try revocation(.serial(leaf.serialNumber), .key(thumbprint), of: foreign) == nil)
+        let verified = try X509SVIDVerifier.verify(chain: svid.chain, bundle: { _ in domain.bundle }, at: start)
+        #expect(try snapshot(1, [.key(thumbprint)]).revoked.revocation(of: verified) == .key(thumbprint))
+    }
+
+    private func thumbprint(_ key: P256.Signing.PrivateKey) throws -> String {
+        try #require(SubjectPublicKey(key.publicKey).thumbprint)
+    }
+
+    @Test func `a JWT-SVID is revoked by its agent, its jti, or its signing key whatever that is called`() throws {
+        let key = P256.Signing.PrivateKey()
         let id = try domain.id("/a")
-        let other = try domain.id("/b")
-        let serial = try SerialNumber([5])
-        let snapshot = try snapshot(1, [.agent(id), .serial(serial), .jwtID("t")])
-        #expect(snapshot.revocation(of: id, serial: try SerialNumber([6])) == .agent(id))
-        #expect(snapshot.revocation(of: other, serial: serial) == .serial(serial))
-        #expect(snapshot.revocation(of: other, serial: try SerialNumber([6])) == nil)
-        #expect(snapshot.revocation(of: other, jwtID: "t") == .jwtID("t"))
-        #expect(snapshot.revocation(of: other, jwtID: nil) == nil)
-        #expect(snapshot.revocation(of: try SPIFFEID("spiffe://other.org/b"), serial: serial) == nil)
+        // Not the thumbprint, as keys of other servers may be called.
+        let signer = JWSSigningKey(p256: key, keyID: "one")
+        let authority = try JWTAuthority(keyID: "one", publicKey: signer.verificationKey)
+        func revocation(_ subjects: RevokedSubject..., jwtID: String? = "t") throws -> RevokedSubject? {
+            let token = try JWTSVID.sign(
+                id: id, audience: ["x"], issuedAt: start, expiresAt: start + 60, key: signer, jwtID: jwtID)
+            let verified = try JWTSVID.verify(
+                token: token, audience: "x", bundles: { _ in [authority] }, now: start)
+            return try snapshot(1, Set(subjects)).revoked.revocation(of: verified)
+        }
+        let key1 = try thumbprint(key)
+        #expect(try revocation(.agent(id)) == .agent(id))
+        #expect(try revocation(.jwtID("t")) == .jwtID("t"))
+        #expect(try revocation(.key(key1)) == .key(key1))
+        #expect(try revocation(.jwtID("t"), jwtID: nil) == nil)
+        #expect(try revocation(.jwtID("one"), .jwtID("u"), .key(thumbprint(P256.Signing.PrivateKey()))) == nil)
+    }
+
+    @Test func `a WIT-SVID is revoked by its agent, its jti, its holder's key or its signing key`() throws {
+        let key = P256.Signing.PrivateKey()
+        let holder = P256.Signing.PrivateKey()
+        let id = try domain.id("/a")
+        let signer = JWSSigningKey(p256: key, keyID: "one")
+        let authority = try WITAuthority(keyID: "one", derSPKI: signer.verificationKey.derSPKI)
+        func revocation(_ subjects: RevokedSubject...) throws -> RevokedSubject? {
+            let token = try WITSVID.sign(
+                id: id, confirmationKey: JWSVerificationKey(p256: holder.publicKey, keyID: nil), issuedAt: start,
+                expiresAt: start + 60, key: signer, tokenID: "t")
+            let verified = try WITSVID.verify(token: token, bundles: { _ in [authority] }, now: start)
+            return try snapshot(1, Set(subjects)).revoked.revocation(of: verified)
+        }
+        let (key1, holder1) = (try thumbprint(key), try thumbprint(holder))
+        #expect(try revocation(.agent(id)) == .agent(id))
+        #expect(try revocation(.jwtID("t")) == .jwtID("t"))
+        #expect(try revocation(.key(holder1)) == .key(holder1))
+        #expect(try revocation(.key(key1)) == .key(key1))
+        #expect(try revocation(.agent(domain.id("/b")), .jwtID("u"), .chainRoot("t")) == nil)
+    }
+
+    @Test(
+        "a key is named by its thumbprint alone",
+        arguments: ["", "k", "sha256:AA", String(repeating: "A", count: 42), String(repeating: "A", count: 44)])
+    func thumbprints(text: String) {
+        #expect(throws: RevokedSubjectError.badThumbprint) { try RevokedSubject(kind: .key, value: text) }
     }
 
     @Test func `a lower number is a replay, an equal one must be the same`() throws {

@@ -1,7 +1,7 @@
 package import Logging
 package import PeerTLS
 import Revocation
-import SPIFFE
+package import SPIFFE
 import Synchronization
 import WorkloadAPI
 
@@ -45,9 +45,23 @@ package final class RevocationSource: PeerRevocations {
     package func refusal(of peer: ProvenPeer) -> PeerVerifier.Refusal? {
         let time = environment.now()
         return state.withLock { state in
-            if state.held.snapshot?.revocation(of: peer.id, serial: peer.serial) != nil { return .revoked(peer.id) }
+            if Self.isRevoked(peer, state.held) { return .revoked(peer.id) }
             return state.held.isFresh(at: time, limit: limit) ? nil : .revocationsUnknown
         }
+    }
+
+    /// The same of a verified WIT-SVID, which says who signed a request: asked by agent, `jti`, the key that its proof was
+    /// made with, and the key that signed it.
+    package func refusal(of token: VerifiedWITSVID) -> PeerVerifier.Refusal? {
+        let time = environment.now()
+        return state.withLock { state in
+            if state.held.snapshot?.revoked.revocation(of: token) != nil { return .revoked(token.id) }
+            return state.held.isFresh(at: time, limit: limit) ? nil : .revocationsUnknown
+        }
+    }
+
+    private static func isRevoked(_ peer: ProvenPeer, _ held: HeldRevocations) -> Bool {
+        held.snapshot?.revoked.revocation(of: peer.id, serial: peer.serial, key: peer.key) != nil
     }
 
     /// Follows until the task is cancelled.
@@ -113,7 +127,7 @@ package final class RevocationSource: PeerRevocations {
 
     private func cutRevoked() {
         let cut = connections.cut { peer in
-            state.withLock { $0.held.snapshot?.revocation(of: peer.id, serial: peer.serial) != nil }
+            state.withLock { Self.isRevoked(peer, $0.held) }
         }
         for peer in cut {
             logger.warning(

@@ -17,14 +17,17 @@ package protocol PeerRevocations: Sendable {
 package struct ProvenPeer: Hashable, Sendable {
     package let id: SPIFFEID
     package let serial: SerialNumber
+    package let key: SubjectPublicKey
 
-    package init(id: SPIFFEID, serial: SerialNumber) {
+    /// The holder of a certificate with this ID.
+    package init(id: SPIFFEID, leaf: ParsedCertificate) {
         self.id = id
-        self.serial = serial
+        serial = leaf.serialNumber
+        key = leaf.publicKey
     }
 
     package init(_ svid: VerifiedX509SVID) {
-        self.init(id: svid.id, serial: svid.leaf.serialNumber)
+        self.init(id: svid.id, leaf: svid.leaf)
     }
 }
 

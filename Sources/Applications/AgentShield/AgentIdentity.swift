@@ -23,7 +23,7 @@ public final class AgentIdentity: Service {
 
     let source: X509Source
     let now: @Sendable () -> UnixTime
-    private let revocations: RevocationSource
+    let revocations: RevocationSource
     private let tokens: JWTSource
 
     /// How long a node agent may be without news of revocations before nobody is believed any more.

@@ -161,7 +161,7 @@ struct ServerJudge: Sendable {
                 throw X509VerificationError.noAuthority
             }
             guard rule.allows(id) else { throw AgentShieldError.serverNotAllowed(id) }
-            return ProvenPeer(id: id, serial: certificate.serialNumber)
+            return ProvenPeer(id: id, leaf: certificate)
         } catch let error as AgentShieldError {
             throw error
         } catch {

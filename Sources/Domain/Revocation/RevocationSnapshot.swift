@@ -9,7 +9,9 @@ package struct RevocationSnapshot: Hashable, Sendable {
     package let issuedAt: UnixTime
     /// Good for nothing from then on, except as the least that is revoked.
     package let expiresAt: UnixTime
-    package let subjects: Set<RevokedSubject>
+    package var subjects: Set<RevokedSubject> { revoked.all }
+    /// What verifiers ask.
+    package let revoked: RevokedSubjects
 
     /// Most things that are revoked at once.
     package static let maximumSubjects = 4096
@@ -27,31 +29,8 @@ package struct RevocationSnapshot: Hashable, Sendable {
         self.sequence = sequence
         self.issuedAt = UnixTime(seconds: issuedAt.seconds)
         self.expiresAt = UnixTime(seconds: expiresAt.seconds)
-        self.subjects = subjects
+        revoked = RevokedSubjects(subjects, in: trustDomain)
     }
-
-    /// Why a certificate is revoked; nil when it is not. Certificates of other trust domains are not its business.
-    package func revocation(of id: SPIFFEID, serial: SerialNumber) -> RevokedSubject? {
-        guard id.trustDomain == trustDomain else { return nil }
-        if subjects.contains(.agent(id)) { return .agent(id) }
-        return subjects.contains(.serial(serial)) ? .serial(serial) : nil
-    }
-
-    /// Why a verified certificate is revoked; nil when it is not.
-    package func revocation(of svid: VerifiedX509SVID) -> RevokedSubject? {
-        revocation(of: svid.id, serial: svid.leaf.serialNumber)
-    }
-
-    /// Why a token is revoked; nil when it is not.
-    package func revocation(of id: SPIFFEID, jwtID: String?) -> RevokedSubject? {
-        guard id.trustDomain == trustDomain else { return nil }
-        if subjects.contains(.agent(id)) { return .agent(id) }
-        guard let jwtID, subjects.contains(.jwtID(jwtID)) else { return nil }
-        return .jwtID(jwtID)
-    }
-
-    /// Whether everything with this ID is revoked.
-    package func revokes(_ id: SPIFFEID) -> Bool { subjects.contains(.agent(id)) }
 }
 
 /// Why a snapshot is refused or cannot be made.

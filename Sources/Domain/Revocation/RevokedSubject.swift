@@ -1,3 +1,4 @@
+import JOSE
 package import SPIFFE
 
 /// What can be revoked: an agent with everything that it has, or one credential, chain or key.
@@ -8,9 +9,10 @@ package enum RevokedSubject: Hashable, Sendable {
     case serial(SerialNumber)
     /// One token, by its `jti`.
     case jwtID(String)
-    /// Every token derived from one first credential, by that credential's identifier.
+    /// Every token derived from one first credential, by that credential's identifier. Nothing derives tokens yet, so
+    /// nothing asks for it, and the register takes none.
     case chainRoot(String)
-    /// A key, by its RFC 7638 thumbprint.
+    /// A key with everything that it holds or has signed, by its RFC 7638 thumbprint (SHA-256, base64url).
     case key(String)
 
     /// The kinds, as storage, wire and command line name them.
@@ -22,7 +24,10 @@ package enum RevokedSubject: Hashable, Sendable {
         case key
     }
 
-    /// Longest `jti`, chain root or thumbprint, in bytes.
+    /// Bytes of a key's thumbprint.
+    private static let thumbprintLength = 32
+
+    /// Longest `jti` or chain root, in bytes.
     package static let maximumTextLength = 256
 
     /// Reads a value of a kind; a serial number is hexadecimal.
@@ -42,7 +47,12 @@ package enum RevokedSubject: Hashable, Sendable {
             }
         case .jwtID: self = .jwtID(try Self.checked(value))
         case .chainRoot: self = .chainRoot(try Self.checked(value))
-        case .key: self = .key(try Self.checked(value))
+        case .key:
+            // Another spelling would never match what verifiers work out.
+            guard let digest = try? Base64URL.decode(value), digest.count == Self.thumbprintLength else {
+                throw .badThumbprint
+            }
+            self = .key(value)
         }
     }
 
@@ -78,6 +88,8 @@ package enum RevokedSubject: Hashable, Sendable {
 package enum RevokedSubjectError: Error, Equatable, Sendable, CustomStringConvertible {
     case badSPIFFEID(SPIFFEIDError)
     case badSerialNumber(SerialNumberError)
+    /// Not the SHA-256 thumbprint of a key.
+    case badThumbprint
     case empty
     /// More than 256 bytes.
     case tooLong
@@ -88,6 +100,7 @@ package enum RevokedSubjectError: Error, Equatable, Sendable, CustomStringConver
         switch self {
         case .badSPIFFEID(let error): error.description
         case .badSerialNumber(let error): error.description
+        case .badThumbprint: "a key is named by its RFC 7638 thumbprint: SHA-256 in base64url, 43 characters"
         case .empty: "an identifier is needed"
         case .tooLong: "an identifier has at most \(RevokedSubject.maximumTextLength) bytes"
         case .badCharacter: "an identifier consists of visible ASCII characters"

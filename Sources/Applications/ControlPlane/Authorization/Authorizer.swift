@@ -84,9 +84,10 @@ struct Authorizer: Sendable {
                     authMethod: .none, peer: AuditEvent.PeerField(address: peer.remoteAddress)))
         case .certificate(let chain):
             guard let leaf = chain.first, let svid = verify(chain, now()) else { throw refusal(of: chain) }
-            switch revocations.revocation(of: svid) {
+            switch revocations.revoked.revocation(of: svid) {
             // A node agent with a revoked certificate has to come back with another one, as after a renewal elsewhere.
-            case .serial? where Self.isNodeID(svid.id): throw NodeRefused(refusal: .notActive)
+            case .serial? where Self.isNodeID(svid.id), .key? where Self.isNodeID(svid.id):
+                throw NodeRefused(refusal: .notActive)
             case .some: throw RPCError(code: .permissionDenied, message: "the caller's identity is revoked")
             case nil: break
             }

@@ -45,7 +45,7 @@ struct PushService: Agentshield_Node_V1_Push.SimpleServiceProtocol {
                 guard let node = registry.node(agent.id), !node.isBanned else {
                     throw RPCError(code: .permissionDenied, message: "the agent is banned or evicted")
                 }
-                guard !revocations.revokes(agent.id) else {
+                guard !revocations.revoked.revokes(agent.id) else {
                     throw RPCError(code: .permissionDenied, message: "the caller's identity is revoked")
                 }
                 try await response.write(

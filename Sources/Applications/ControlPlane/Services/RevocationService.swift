@@ -19,7 +19,8 @@ struct RevocationService: Agentshield_Admin_V1_Revocation.SimpleServiceProtocol 
             let record = try await register.revoke(
                 subject, reason: request.reason,
                 expiresAt: request.expiresAt == 0 ? nil : UnixTime(seconds: request.expiresAt),
-                latestEnd: latestEnd(of: subject), by: caller.audit, requestID: caller.requestID)
+                latestEnd: latestEnd(of: subject), sparing: authorityKeys, by: caller.audit, requestID: caller.requestID
+            )
             return Agentshield_Admin_V1_RevokedItem(record)
         } catch {
             throw RPCError(error)
@@ -54,6 +55,17 @@ struct RevocationService: Agentshield_Admin_V1_Revocation.SimpleServiceProtocol 
         let kind: AuthorityRecord.Kind = if case .jwtID = subject { .jwt } else { .x509 }
         return authorities.records.filter { $0.kind == kind }.map(\.notAfter).max()
             ?? UnixTime(milliseconds: .max)
+    }
+
+    /// Keys that are revoked with their authority. One that signs tokens no more may go by itself, with all its tokens.
+    private var authorityKeys: Set<String> {
+        let spared = authorities.records.filter { record in
+            switch record.status {
+            case .prepared, .active: true
+            case .old, .external: record.kind == .x509
+            }
+        }
+        return Set(spared.compactMap { (try? SubjectPublicKey(derSPKI: $0.publicKey))?.thumbprint })
     }
 
     private static func parse(
@@ -108,7 +120,9 @@ extension RPCError {
     init(_ error: RevocationRegisterError) {
         let code: RPCError.Code =
             switch error {
-            case .otherTrustDomain, .ownIdentity, .reasonTooLong, .alreadyEnded, .badSubject: .invalidArgument
+            case .otherTrustDomain, .ownIdentity, .reasonTooLong, .authorityKey, .nothingDerived, .alreadyEnded,
+                .badSubject:
+                .invalidArgument
             case .notRevoked: .notFound
             case .full, .store(.storageFull), .audit(.storageFull): .resourceExhausted
             case .store, .audit: .unavailable

@@ -1,4 +1,5 @@
 import Attestation
+import Revocation
 import SPIFFE
 import Synchronization
 
@@ -100,10 +101,18 @@ final class AgentCache: Sendable {
         }
     }
 
-    /// Other things are revoked now: certificates among them are not handed out again, and every stream looks anew.
-    func revocationsChanged(serials: Set<SerialNumber>) {
+    /// Other things are revoked now: certificates and tokens among them are not handed out again, and every stream looks
+    /// anew.
+    func revocationsChanged(_ revoked: RevokedSubjects) {
         state.withLock { state in
-            state.entries.discard(serials: serials)
+            state.entries.discard { revoked.revokes($0) }
+            state.wits.discard { revoked.revokes($0) }
+            // What a revoked key has signed is signed anew by the one that signs now.
+            var bundle = state.entries.bundle
+            bundle.jwtAuthorities.removeAll { revoked.revokes($0.publicKey) }
+            bundle.witAuthorities.removeAll { revoked.revokes($0.publicKey) }
+            state.tokens.keep(signedBy: bundle)
+            state.wits.keep(signedBy: bundle)
             for follower in state.followers.values { follower.signal.fire() }
         }
     }

@@ -1,3 +1,4 @@
+import Revocation
 import SPIFFE
 
 /// An X509-SVID at hand, with what decides when it is replaced.
@@ -10,6 +11,7 @@ struct CachedSVID: Sendable {
     let expiresAt: UnixTime
     let rotatesAt: UnixTime
     let serialNumber: SerialNumber?
+    let key: SubjectPublicKey?
     /// Revision of the entry that it was signed for.
     let revision: Int64
     /// Key ID of the authority at the end of its chain, by which a tainted one is recognised.
@@ -23,7 +25,22 @@ extension CachedSVID {
         self.init(
             id: svid.id, chain: svid.chainConcatenated, privateKey: svid.pkcs8, expiresAt: svid.expiresAt,
             rotatesAt: RotationSchedule.rotation(obtained: obtained, expires: svid.expiresAt, random: random),
-            serialNumber: svid.leaf.serialNumber, revision: revision, authorityKeyID: last?.authorityKeyIdentifier)
+            serialNumber: svid.leaf.serialNumber, key: svid.leaf.publicKey, revision: revision,
+            authorityKeyID: last?.authorityKeyIdentifier)
+    }
+}
+
+extension RevokedSubjects {
+    /// Whether this certificate is not to be handed out again. A revoked agent is not asked about: it gets none at all.
+    func revokes(_ svid: CachedSVID) -> Bool {
+        if let serial = svid.serialNumber, all.contains(.serial(serial)) { return true }
+        return svid.key.map { revokes($0) } ?? false
+    }
+
+    /// The same of a token.
+    func revokes(_ token: WITCache.Token) -> Bool {
+        if let jwtID = token.jwtID, all.contains(.jwtID(jwtID)) { return true }
+        return revokes(token.holder)
     }
 }
 

@@ -113,11 +113,10 @@ struct EntryCache: Sendable {
         }
     }
 
-    /// Forgets SVIDs with these serial numbers; they are signed anew, with new keys.
-    mutating func discard(serials: Set<SerialNumber>) {
-        guard !serials.isEmpty else { return }
+    /// Forgets SVIDs that are revoked; they are signed anew, with new keys.
+    mutating func discard(where isRevoked: (CachedSVID) -> Bool) {
         for (id, record) in records {
-            guard let serial = record.svid?.serialNumber, serials.contains(serial) else { continue }
+            guard let svid = record.svid, isRevoked(svid) else { continue }
             records[id]?.svid = nil
         }
     }

@@ -1,3 +1,4 @@
+import JOSE
 import SPIFFE
 
 /// WIT-SVIDs at hand, one per entry, each with the key that it names: at most so many, the longest unused one goes
@@ -9,6 +10,9 @@ struct WITCache: Sendable {
         let text: String
         /// The holder's private key as JWK.
         let privateJWK: String
+        /// The public half, which revocations can name.
+        let holder: JWSVerificationKey
+        let jwtID: String?
         /// The `kid` of the authority.
         let keyID: String
         let expiresAt: UnixTime
@@ -72,6 +76,11 @@ struct WITCache: Sendable {
     /// Forgets the tokens of entries that are gone or changed.
     mutating func remove(entries: Set<String>) {
         for id in entries { slots[id] = nil }
+    }
+
+    /// Forgets tokens that are revoked; they are signed anew, with new keys.
+    mutating func discard(where isRevoked: (Token) -> Bool) {
+        slots = slots.filter { !isRevoked($0.value.token) }
     }
 
     /// Forgets the tokens whose key is tainted or not in the bundle any more.

@@ -65,11 +65,7 @@ struct RevocationLoop: Sendable {
             change = try take(answer)
         }
         guard change == .content else { return }
-        let serials = (parts.revocations.snapshot?.subjects ?? []).compactMap { subject -> SerialNumber? in
-            guard case .serial(let serial) = subject else { return nil }
-            return serial
-        }
-        parts.cache.revocationsChanged(serials: Set(serials))
+        if let snapshot = parts.revocations.snapshot { parts.cache.revocationsChanged(snapshot.revoked) }
         parts.signSignal.fire()
         parts.logger.info(
             "revocations changed", metadata: ["count": "\(parts.revocations.snapshot?.subjects.count ?? 0)"])

@@ -58,7 +58,7 @@ final class RevocationHolder: Sendable {
     var isFresh: Bool { state.withLock { $0.held.isFresh(at: now(), limit: limit) } }
 
     /// Whether everything with this ID is revoked.
-    func revokes(_ id: SPIFFEID) -> Bool { state.withLock { $0.held.snapshot?.revokes(id) ?? false } }
+    func revokes(_ id: SPIFFEID) -> Bool { state.withLock { $0.held.snapshot?.revoked.revokes(id) ?? false } }
 
     /// What local verifiers are told.
     var message: (token: [UInt8], age: Int64?, isOffered: Bool) {

@@ -110,6 +110,7 @@ final class WITSource: Sendable {
         }
         return WITCache.Token(
             entryID: entry.id, id: entry.spiffeID, text: text, privateJWK: WITSVID.privateJWK(key),
+            holder: token.confirmationKey, jwtID: token.claims.json["jti"]?.stringValue,
             keyID: token.keyID, expiresAt: token.expiresAt,
             rotatesAt: RotationSchedule.rotation(obtained: now(), expires: token.expiresAt, random: random()),
             revision: entry.revision)

@@ -109,7 +109,7 @@ extension WorkloadService: WorkloadAPIHandler {
         } catch {
             throw .invalidArgument("the token is not valid: \(error)")
         }
-        try await checkRevocation(verified.id, jwtID: verified.claims["jti"]?.stringValue, caller)
+        try await checkRevocation(verified, caller)
         let isForeign = verified.id.trustDomain != configuration.trustDomain
         var claims = JSONObject()
         for (name, value) in verified.claims.members {

@@ -20,13 +20,13 @@ extension WorkloadService: RevocationWatchHandler {
     }
 
     /// Refuses a token that is revoked, and any token while nobody can tell whether it is.
-    func checkRevocation(_ id: SPIFFEID, jwtID: String?, _ caller: Caller) async throws(WorkloadAPIError) {
+    func checkRevocation(_ token: VerifiedJWTSVID, _ caller: Caller) async throws(WorkloadAPIError) {
         guard revocations.isFresh else {
             await refuse(
                 caller.peer, caller.method, caller.requestID, "revocations_stale", kind: "revocations_stale")
             throw .unavailable("the state of revocations is not known")
         }
-        guard revocations.snapshot?.revocation(of: id, jwtID: jwtID) != nil else { return }
+        guard revocations.snapshot?.revoked.revocation(of: token) != nil else { return }
         await refuse(caller.peer, caller.method, caller.requestID, "revoked", kind: "revoked")
         throw .invalidArgument("the token is not valid: it is revoked")
     }

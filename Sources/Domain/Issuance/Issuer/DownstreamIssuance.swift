@@ -46,6 +46,7 @@ struct DownstreamPreparation: CredentialPreparation {
         try terms.checkWorkloadID(entry.spiffeID)
         try terms.checkNotExpired(entry)
         guard csr.uriSANs == [terms.trustDomain.id.string] else { throw .notTheTrustDomainID }
+        try terms.checkNotRevoked(csr.publicKey)
         guard let authority = terms.x509 else { throw .noAuthority }
         notAfter = try terms.end(
             ttl: Int64(entry.x509SVIDTTL), defaultTTL: terms.defaults.x509TTL, authorityEnd: authority.notAfter)

@@ -1,5 +1,6 @@
 import JOSE
 import Registry
+import Revocation
 import SPIFFE
 
 /// What holds for one issuance: the moment, the authorities of that moment, and the rules that all kinds share.
@@ -11,8 +12,8 @@ struct IssuanceTerms {
     let wit: WITSigningAuthority?
     let defaults: IssuanceDefaults
     let randomBytes: RandomBytes
-    /// Whether everything with this ID is revoked.
-    let isRevoked: @Sendable (SPIFFEID) -> Bool
+    /// What is revoked at that moment; nil where nothing ever is.
+    let revoked: RevokedSubjects?
 
     /// A workload's ID is of this trust domain, has a path, and none that is reserved.
     func checkWorkloadID(_ id: SPIFFEID) throws(IssuanceError) {
@@ -24,7 +25,12 @@ struct IssuanceTerms {
 
     /// A revoked identity gets nothing, however its revocation and this request crossed.
     func checkNotRevoked(_ id: SPIFFEID) throws(IssuanceError) {
-        guard !isRevoked(id) else { throw .revoked }
+        guard revoked?.revokes(id) != true else { throw .revoked }
+    }
+
+    /// A revoked key holds nothing, whoever shows it.
+    func checkNotRevoked(_ key: SubjectPublicKey) throws(IssuanceError) {
+        guard revoked?.revokes(key) != true else { throw .revoked }
     }
 
     /// We vouch for IDs of our own trust domain only.

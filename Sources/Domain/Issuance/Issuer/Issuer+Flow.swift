@@ -38,7 +38,7 @@ extension Issuer {
         // Noted before it is looked at once more: of two that cross, the revocation sees the certificate or this sees
         // the revocation.
         preparation.note(issued, in: revocations?.serials)
-        if self.terms().isRevoked(preparation.subject.id) {
+        if revocations?.revoked.revokes(preparation.subject.id) == true {
             await recordFailure(event, intentID, .revoked)
             throw .revoked
         }

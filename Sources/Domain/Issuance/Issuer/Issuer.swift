@@ -132,7 +132,7 @@ package struct Issuer: Sendable {
         return IssuanceTerms(
             trustDomain: authorities.trustDomain, time: now(), x509: snapshot.x509, jwt: snapshot.jwt,
             wit: snapshot.wit, defaults: defaults, randomBytes: randomBytes,
-            isRevoked: { [revocations] in revocations?.revokes($0) ?? false })
+            revoked: revocations?.revoked)
     }
 }
 

@@ -74,6 +74,7 @@ struct WITPreparation: CredentialPreparation {
         }
         guard WITSVID.allows(confirmationKey.algorithm) else { throw .publicKey }
         let added = try terms.addedClaims(.wit, id, hint: hint, entryID: entryID)
+        guard terms.revoked?.revokes(confirmationKey) != true else { throw .revoked }
         guard let authority = terms.wit else { throw .noAuthority }
         content = WITSVIDContent(
             id: id, confirmationKey: confirmationKey, issuedAt: UnixTime(seconds: terms.time.seconds),

@@ -97,6 +97,7 @@ struct X509Preparation: CredentialPreparation {
         id: SPIFFEID, dnsNames: [String], ipAddresses: [IPAddress] = [], publicKey: SubjectPublicKey, ttl: Int64,
         defaultTTL: Int64, entryID: String?, _ terms: IssuanceTerms
     ) throws(IssuanceError) {
+        try terms.checkNotRevoked(publicKey)
         guard let authority = terms.x509 else { throw .noAuthority }
         let end = try terms.end(ttl: ttl, defaultTTL: defaultTTL, authorityEnd: authority.notAfter)
         let serialNumber = try terms.serialNumber()

@@ -19,7 +19,7 @@ package final class RevocationRegister: Sendable {
 
     private struct State {
         var stored: StoredRevocations
-        var subjects: Set<RevokedSubject>
+        var revoked: RevokedSubjects
         /// A write failed, so nobody knows what the store holds: load before the next change.
         var mustReload = false
         var subscribers: [UInt64: AsyncStream<Int64>.Continuation] = [:]
@@ -55,7 +55,8 @@ package final class RevocationRegister: Sendable {
         self.audit = audit
         self.now = now
         self.randomBytes = randomBytes
-        state = Mutex(State(stored: stored, subjects: Set(stored.records.map(\.subject))))
+        state = Mutex(
+            State(stored: stored, revoked: RevokedSubjects(Set(stored.records.map(\.subject)), in: trustDomain)))
     }
 
     // MARK: reading
@@ -66,15 +67,8 @@ package final class RevocationRegister: Sendable {
     /// The present state, in the order in which things were revoked.
     package var current: StoredRevocations { state.withLock(\.stored) }
 
-    /// Whether everything with this ID is revoked.
-    package func revokes(_ id: SPIFFEID) -> Bool { state.withLock { $0.subjects.contains(.agent(id)) } }
-
-    /// Why a certificate is revoked; nil when it is not.
-    package func revocation(of svid: VerifiedX509SVID) -> RevokedSubject? {
-        state.withLock { state in
-            [.agent(svid.id), .serial(svid.leaf.serialNumber)].first { state.subjects.contains($0) }
-        }
-    }
+    /// What is revoked now, for the questions of verifiers and of the issuer.
+    package var revoked: RevokedSubjects { state.withLock(\.revoked) }
 
     /// The number of the state, now and after every change; a slow reader gets the latest one only.
     package func changes() -> AsyncStream<Int64> {
@@ -96,9 +90,10 @@ package final class RevocationRegister: Sendable {
     /// - Parameters:
     ///   - expiresAt: the credential's end, where the caller knows it.
     ///   - latestEnd: the latest end that a credential of this kind can have, for when nobody knows better.
+    ///   - authorityKeys: thumbprints of keys that other commands revoke, with their authorities.
     package func revoke(
         _ subject: RevokedSubject, reason: String, expiresAt: UnixTime? = nil, latestEnd: UnixTime,
-        by agent: AuditEvent.AgentField, requestID: String
+        sparing authorityKeys: Set<String> = [], by agent: AuditEvent.AgentField, requestID: String
     ) async throws(RevocationRegisterError) -> RevocationRecord {
         let time = now()
         let record = RevocationRecord(
@@ -106,7 +101,7 @@ package final class RevocationRegister: Sendable {
             createdAt: UnixTime(seconds: time.seconds))
         let act = RevocationAct(.revocationAdd, "revoke", subject, reason, agent, requestID)
         do throws(RevocationRegisterError) {
-            try check(record, at: time)
+            try check(record, sparing: authorityKeys, at: time)
         } catch {
             await refuse(act, error)
             throw error
@@ -193,9 +188,13 @@ package final class RevocationRegister: Sendable {
         }
     }
 
-    private func check(_ record: RevocationRecord, at time: UnixTime) throws(RevocationRegisterError) {
+    private func check(
+        _ record: RevocationRecord, sparing authorityKeys: Set<String>, at time: UnixTime
+    ) throws(RevocationRegisterError) {
         guard record.reason.utf8.count <= Self.maximumReasonLength else { throw .reasonTooLong }
         if let end = record.expiresAt, end <= time { throw .alreadyEnded }
+        if case .chainRoot = record.subject { throw .nothingDerived }
+        if case .key(let thumbprint) = record.subject, authorityKeys.contains(thumbprint) { throw .authorityKey }
         guard case .agent(let id) = record.subject else { return }
         guard id.trustDomain == trustDomain else { throw .otherTrustDomain(id.trustDomain) }
         // Without these there is no control plane to undo anything with.
@@ -256,7 +255,7 @@ package final class RevocationRegister: Sendable {
     private func publish(_ stored: StoredRevocations) {
         state.withLock { state in
             state.stored = stored
-            state.subjects = Set(stored.records.map(\.subject))
+            state.revoked = RevokedSubjects(Set(stored.records.map(\.subject)), in: trustDomain)
             state.mustReload = false
             for subscriber in state.subscribers.values { subscriber.yield(stored.sequence) }
         }
@@ -314,6 +313,10 @@ package enum RevocationRegisterError: Error, Equatable, Sendable, CustomStringCo
     case reasonTooLong
     /// What is meant cannot be read.
     case badSubject(String)
+    /// The key of an authority that signs or will sign, or of one for certificates.
+    case authorityKey
+    /// No credential is derived from another one, so nobody would ask.
+    case nothingDerived
     /// The credential ended before now.
     case alreadyEnded
     case notRevoked
@@ -328,6 +331,8 @@ package enum RevocationRegisterError: Error, Equatable, Sendable, CustomStringCo
         case .ownIdentity: "the control plane's own identities cannot be revoked"
         case .reasonTooLong: "a reason has at most \(RevocationRegister.maximumReasonLength) bytes"
         case .badSubject(let reason): "cannot tell what to revoke: \(reason)"
+        case .authorityKey: "the key is an authority's: `agentshield localauthority` taints and revokes it"
+        case .nothingDerived: "no credential is derived from another yet: revoke it by agent, serial, jti or key"
         case .alreadyEnded: "the credential has ended already"
         case .notRevoked: "it is not revoked"
         case .full: "too much is revoked: the snapshot has no room left"

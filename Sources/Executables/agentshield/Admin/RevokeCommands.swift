@@ -8,8 +8,8 @@ struct Revoke: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Revokes an agent or one of its credentials, at once and everywhere.",
         discussion: """
-            An agent (-spiffeID) stays revoked until `agentshield unrevoke`; a certificate (-serial) or token (-jti) \
-            until it would have ended anyway.
+            An agent (-spiffeID) and a key (-key, -keyOf) stay revoked until `agentshield unrevoke`; a certificate \
+            (-serial) or token (-jti) until it would have ended anyway.
             """,
         subcommands: [RevokeList.self])
 
@@ -82,7 +82,7 @@ struct RevokeList: AsyncParsableCommand {
     }
 }
 
-/// What is meant: exactly one of three flags.
+/// What is meant: exactly one of these flags.
 struct RevokedSubjectOptions: ParsableArguments {
     @Option(
         name: [.customLong("spiffeID"), .customLong("spiffeID", withSingleDash: true), .customLong("spiffe-id")],
@@ -92,18 +92,42 @@ struct RevokedSubjectOptions: ParsableArguments {
     var serial: String?
     @Option(name: .flag("jti"), help: "The `jti` of a token.")
     var jti: String?
+    @Option(
+        name: .flag("key"), help: "RFC 7638 thumbprint (SHA-256) of a key, with everything that it holds or has signed."
+    )
+    var key: String?
+    @Option(name: .flag("keyOf"), help: "File with a certificate or public key in PEM, whose key is meant.")
+    var keyOf: String?
 
     func message() throws -> Agentshield_Admin_V1_RevokedSubject {
-        let given = [("spiffe_id", spiffeID), ("serial", serial), ("jti", jti)].compactMap { kind, value in
-            value.map { (kind, $0) }
-        }
+        let given = [
+            ("spiffe_id", spiffeID), ("serial", serial), ("jti", jti), ("key", key),
+            ("key", try keyOf.map { try Self.thumbprint(ofFile: $0) }),
+        ].compactMap { kind, value in value.map { (kind, $0) } }
         guard let (kind, value) = given.first, given.count == 1 else {
-            throw CommandFailure("exactly one of -spiffeID, -serial and -jti is needed")
+            throw CommandFailure("exactly one of -spiffeID, -serial, -jti, -key and -keyOf is needed")
         }
         return .with {
             $0.kind = kind
             $0.value = value
         }
+    }
+}
+
+extension RevokedSubjectOptions {
+    /// The thumbprint of the key in a PEM file: of its first certificate, or of a public key.
+    private static func thumbprint(ofFile path: String) throws -> String {
+        let text = String(decoding: try LocalFile.read(path, limit: PEM.maximumLength), as: UTF8.self)
+        let key: SubjectPublicKey
+        if let certificate = try? PEM.decodeAll(text, label: PEM.certificateLabel, limit: 16).first {
+            key = try ParsedCertificate(der: certificate).publicKey
+        } else if let der = try? PEM.decodeAll(text, label: PEM.publicKeyLabel, limit: 1).first {
+            key = try SubjectPublicKey(derSPKI: der)
+        } else {
+            throw CommandFailure("-keyOf: `\(path)` holds neither certificates nor a public key in PEM")
+        }
+        guard let thumbprint = key.thumbprint else { throw CommandFailure("-keyOf: the key has no thumbprint") }
+        return thumbprint
     }
 }
 
@@ -122,6 +146,7 @@ extension Agentshield_Admin_V1_RevokedItem {
             case "spiffe_id": "SPIFFE ID"
             case "serial": "Serial number"
             case "jti": "JWT ID"
+            case "key": "Key"
             default: subject.kind
             }
         lines.line(label, subject.value)

@@ -11,13 +11,16 @@ package struct VerifiedJWTSVID: Sendable {
     package let claims: JSONObject
     package let expiresAt: UnixTime
     package let keyID: String
+    /// The key that signed it, as the bundle has it.
+    package let signingKey: JWSVerificationKey
 
-    fileprivate init(_ token: UnverifiedJWTSVID) {
+    fileprivate init(_ token: UnverifiedJWTSVID, signedBy key: JWSVerificationKey) {
         id = token.unverifiedID
         audience = token.audience
         claims = token.claims.json
         expiresAt = token.expiresAt
         keyID = token.keyID
+        signingKey = key
     }
 }
 
@@ -57,6 +60,6 @@ extension JWTSVID {
         } catch {
             throw .claims(error)
         }
-        return VerifiedJWTSVID(token)
+        return VerifiedJWTSVID(token, signedBy: authority.publicKey)
     }
 }

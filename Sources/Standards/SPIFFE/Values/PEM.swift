@@ -4,6 +4,7 @@ import JOSE
 package enum PEM {
     package static let certificateLabel = "CERTIFICATE"
     package static let privateKeyLabel = "PRIVATE KEY"
+    package static let publicKeyLabel = "PUBLIC KEY"
     package static let certificateRequestLabel = "CERTIFICATE REQUEST"
 
     /// Longest text that is read, in bytes.

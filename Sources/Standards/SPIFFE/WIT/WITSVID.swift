@@ -51,7 +51,7 @@ package enum WITSVID {
         } catch {
             throw .token(error)
         }
-        return VerifiedWITSVID(token)
+        return VerifiedWITSVID(token, signedBy: authority.publicKey)
     }
 }
 
@@ -105,13 +105,16 @@ package struct VerifiedWITSVID: Sendable {
     package let claims: JSONObject
     package let expiresAt: UnixTime
     package let keyID: String
+    /// The key that signed it, as the bundle has it.
+    package let signingKey: JWSVerificationKey
 
-    fileprivate init(_ token: UnverifiedWITSVID) {
+    fileprivate init(_ token: UnverifiedWITSVID, signedBy key: JWSVerificationKey) {
         id = token.unverifiedID
         confirmationKey = token.confirmationKey
         claims = token.claims.json
         expiresAt = token.expiresAt
         keyID = token.keyID
+        signingKey = key
     }
 }
 
