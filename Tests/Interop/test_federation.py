@@ -510,6 +510,32 @@ class TestEndpointsThatMustNotBeBelieved:
             server.close()
 
 
+    @pytest.mark.parametrize("what", ["spiffeID", "serial", "keyOf"])
+    def test_a_revoked_endpoint_of_our_own_trust_domain(self, foreign, tmp_path, what):
+        """A relay of ours serves the bundle of another: it is asked about like any other agent of ours"""
+        two, _ = foreign
+        identity = f"{two.id}/relay"
+        two.cli("x509", "mint", "-spiffeID", identity, "-write", tmp_path)
+        relay = Endpoint(tmp_path / "svid.pem", tmp_path / "key.pem")
+        serial = x509.load_pem_x509_certificate((tmp_path / "svid.pem").read_bytes()).serial_number
+        value = {"spiffeID": identity, "serial": f"{serial:x}", "keyOf": tmp_path / "svid.pem"}[what]
+        try:
+            relay.says(Mallory("foreign.test").document(sequence=3))
+            two.cli(
+                "federation", "update", "-trustDomain", "foreign.test", "-bundleEndpointProfile", "https_spiffe",
+                "-bundleEndpointURL", f"https://127.0.0.1:{relay.port}/", "-endpointSpiffeID", identity,
+            )  # fmt: skip
+            two.cli("federation", "refresh", "-id", "foreign.test")
+            asked = len(relay.paths)
+            two.cli("revoke", f"-{what}", value)
+            assert "prove itself" in refresh_fails(two, "foreign.test")
+            assert len(relay.paths) == asked, "nothing was asked of it"
+            two.cli("unrevoke", f"-{what}", value)
+            two.cli("federation", "refresh", "-id", "foreign.test")
+        finally:
+            relay.close()
+
+
 class TestRelationships:
     def test_list_show_update_delete_and_count(self, pair):
         one, _ = pair

@@ -32,11 +32,18 @@ package struct BundleEndpointClient: Sendable {
 
     private let timeout: Duration
     private let now: @Sendable () -> UnixTime
+    private let isRevoked: @Sendable (VerifiedX509SVID) -> Bool
 
-    /// - Parameter now: the time that SVIDs are verified at.
-    package init(timeout: Duration = defaultTimeout, now: @escaping @Sendable () -> UnixTime) {
+    /// - Parameters:
+    ///   - now: the time that SVIDs are verified at.
+    ///   - isRevoked: whether an endpoint's SVID that verifies is revoked.
+    package init(
+        timeout: Duration = defaultTimeout, now: @escaping @Sendable () -> UnixTime,
+        isRevoked: @escaping @Sendable (VerifiedX509SVID) -> Bool
+    ) {
         self.timeout = timeout
         self.now = now
+        self.isRevoked = isRevoked
     }
 
     /// The body of the endpoint's answer.
@@ -100,9 +107,10 @@ package struct BundleEndpointClient: Sendable {
                 bundle: { $0 == bundle.trustDomain ? bundle : nil }, authorizer: .oneOf([endpointID]), now: now)
             return try NIOSSLClientHandler(
                 context: NIOSSLContext(configuration: configuration), serverHostname: name,
-                customVerificationCallback: { certificates, verdict in
+                customVerificationCallback: { [isRevoked] certificates, verdict in
                     do throws(PeerVerifier.Refusal) {
-                        _ = try verifier.verify(certificates)
+                        let svid = try verifier.verify(certificates)
+                        guard !isRevoked(svid) else { throw .revoked(svid.id) }
                         verdict.succeed(.certificateVerified)
                     } catch {
                         answer.fail(BundleEndpointError.unverified("\(error)"))

@@ -109,7 +109,8 @@ package struct ControlPlane: Sendable {
             issuer: issuer, names: configuration.certificateNames,
             webCertificates: webCertificates.certificates, now: world.now, randomBytes: world.randomBytes)
         let federation = try FederationKeeper(
-            configuration, registry: registry, authorities: authorities, log: log, world: world, logger: logger)
+            configuration, registry: registry, authorities: authorities, revocations: revocations, log: log,
+            world: world, logger: logger)
         let refusals = RefusalRecorder(log: log, now: world.now, sleep: world.sleep)
         let parts = Parts(
             registry: registry, authorities: authorities, issuer: issuer, identity: identity,

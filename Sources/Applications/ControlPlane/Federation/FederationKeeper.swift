@@ -42,8 +42,8 @@ final class FederationKeeper: Sendable {
     private let turns = Mutex<[TrustDomain: Turn]>([:])
 
     init(
-        _ configuration: ControlPlaneConfiguration, registry: Registry, authorities: Authorities, log: AuditLog,
-        world: ControlPlane.World, logger: Logger
+        _ configuration: ControlPlaneConfiguration, registry: Registry, authorities: Authorities,
+        revocations: RevocationRegister, log: AuditLog, world: ControlPlane.World, logger: Logger
     ) throws {
         var configured: [TrustDomain: FederationRelationship] = [:]
         for relationship in configuration.federation {
@@ -57,7 +57,9 @@ final class FederationKeeper: Sendable {
         self.log = log
         self.world = world
         self.logger = logger
-        client = BundleEndpointClient(now: world.now)
+        // Endpoints of other trust domains are not in the register: it answers for its own alone.
+        client = BundleEndpointClient(
+            now: world.now, isRevoked: { revocations.revoked.revocation(of: $0) != nil })
     }
 
     /// Where the bundle of this trust domain is fetched from.
