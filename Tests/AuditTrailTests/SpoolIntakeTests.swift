@@ -29,6 +29,7 @@ struct SpoolIntakeTests {
         let log: AuditLog
         let intake: SpoolIntake
         let plan: FaultPlan
+        let cursors: FaultySpoolCursorStore
     }
 
     private func setup() async throws -> Setup {
@@ -36,7 +37,8 @@ struct SpoolIntakeTests {
         let log = try await fixture.open()
         let plan = FaultPlan()
         let cursors = FaultySpoolCursorStore(MemorySpoolCursorStore(), plan: plan)
-        return Setup(fixture: fixture, log: log, intake: SpoolIntake(log: log, cursors: cursors), plan: plan)
+        let intake = SpoolIntake(log: log, cursors: cursors)
+        return Setup(fixture: fixture, log: log, intake: intake, plan: plan, cursors: cursors)
     }
 
     @Test func `records in order are taken with their source`() async throws {
@@ -147,15 +149,22 @@ struct SpoolIntakeTests {
         }
     }
 
-    @Test(arguments: Fault.allCases)
-    func `a cursor that is not saved makes the node ship again and loses nothing`(fault: Fault) async throws {
+    @Test(arguments: Fault.allCases, [false, true])
+    func `a cursor that is not saved makes the node ship again and loses nothing`(
+        fault: Fault, reopens: Bool
+    ) async throws {
         let setup = try await setup()
         try await withRunning(setup.log) { () async throws in
             setup.plan.arm(fault)
             await #expect(throws: SpoolIntakeError.log(.storage("injected"))) {
                 try await setup.intake.accept(chain(1...3), fromSpool: "s", node: node)
             }
-            #expect(try await setup.intake.accept(chain(1...3), fromSpool: "s", node: node) == 3)
+            let intake = reopens ? SpoolIntake(log: setup.log, cursors: setup.cursors) : setup.intake
+            // Where the node stands is what the store says.
+            #expect(
+                try await intake.accept([], fromSpool: "s", node: node) == (fault == .afterPersisting ? 3 : 0))
+            #expect(try await intake.accept(chain(1...3), fromSpool: "s", node: node) == 3)
+            #expect(try await intake.accept([], fromSpool: "s", node: node) == 3)
         }
         let events = try await setup.fixture.events()
         #expect(Set(events.compactMap(\.source?.sequence)) == [1, 2, 3])

@@ -11,21 +11,42 @@ import Testing
 
 /// Holds revocations in memory; the next write can be made to fail, with or without its effect.
 private final class MemoryRevocationStore: RevocationStore {
-    private let state = Mutex<(value: StoredRevocations, fails: Bool, persists: Bool)>(
-        (StoredRevocations(), false, false))
+    private struct State {
+        var value = StoredRevocations()
+        var fails = false
+        var persists = false
+        var failsToRead = false
+        var isUnreadable = false
+    }
 
-    func load() async throws(StoreError) -> StoredRevocations { state.withLock { $0.value } }
+    private let state = Mutex(State())
+
+    func load() async throws(StoreError) -> StoredRevocations {
+        let (value, failed) = state.withLock { state in
+            defer { state.isUnreadable = false }
+            return (state.value, state.isUnreadable)
+        }
+        if failed { throw .failed("injected") }
+        return value
+    }
 
     func replace(with revocations: StoredRevocations) async throws(StoreError) {
         let failed = state.withLock { state in
             defer { state.fails = false }
+            if state.fails { state.isUnreadable = state.failsToRead }
             if !state.fails || state.persists { state.value = revocations }
             return state.fails
         }
         if failed { throw .failed("injected") }
     }
 
-    func failNext(persisting: Bool) { state.withLock { $0 = ($0.value, true, persisting) } }
+    func failNext(persisting: Bool, andRead: Bool = false) {
+        state.withLock { state in
+            state.fails = true
+            state.persists = persisting
+            state.failsToRead = andRead
+        }
+    }
 }
 
 @Suite("Revocation register")
@@ -140,6 +161,106 @@ struct RevocationRegisterTests {
             let denied = try await domain.events().filter { $0.decision.result == .deny }
             #expect(denied.map(\.type).filter { $0 == .revocationAdd }.count == 7)
             #expect(denied.map(\.type).contains(.revocationRemove))
+        }
+    }
+
+    enum Act: CaseIterable, Sendable {
+        case revokeAgent, revokeSerial, undoAgent, prune
+    }
+
+    private func run(
+        _ act: Act, _ register: RevocationRegister, _ domain: TestDomain, _ agent: IssuedX509SVID
+    ) async throws {
+        switch act {
+        case .revokeAgent: _ = try await revoke(.agent(agent.id), in: register, domain)
+        case .revokeSerial: _ = try await revoke(.serial(agent.serialNumber), in: register, domain)
+        case .undoAgent:
+            try await register.undo(.agent(agent.id), reason: "", by: administrator, requestID: "r")
+        case .prune: try await register.prune()
+        }
+    }
+
+    @Test("each act of which a write fails is wholly there or wholly absent", arguments: Act.allCases, [false, true])
+    func faults(act: Act, persisting: Bool) async throws {
+        try await TestDomain.run { domain in
+            let store = MemoryRevocationStore()
+            let register = try await open(domain, store)
+            let issuer = Issuer(
+                authorities: try await domain.open(), audit: domain.log, revocations: register, now: domain.clock.read,
+                randomBytes: domain.random.draw)
+            let agent = try await issuer.issueX509SVID(
+                for: domain.caller, entry: domain.entry(), csr: domain.request())
+            _ = try await revoke(.jwtID("kept"), in: register, domain, latestEnd: 864_000)
+            if act == .undoAgent { try await run(.revokeAgent, register, domain, agent) }
+            if act == .prune {
+                _ = try await revoke(.jwtID("ended"), in: register, domain, latestEnd: 1)
+                domain.clock.advance(seconds: 1 + RevocationRegister.grace)
+            }
+            let before = register.current
+            let events = try await domain.events().count
+            store.failNext(persisting: persisting)
+            await #expect(throws: RevocationRegisterError.store(.failed("injected"))) {
+                try await run(act, register, domain, agent)
+            }
+            // Memory says what the store says, at once and after a restart.
+            let stored = try await store.load()
+            #expect(register.current.records == stored.records)
+            #expect((stored.records == before.records) == !persisting)
+            #expect(register.sequence >= before.sequence && (register.sequence > before.sequence) == persisting)
+            #expect(register.revoked.all == Set(stored.records.map(\.subject)))
+            let again = try await open(domain, store)
+            #expect(again.current.records == stored.records)
+            #expect(again.sequence >= register.sequence)
+            // An agent's revocation came with its certificate, or neither did.
+            let subjects = Set(stored.records.map(\.subject))
+            if act == .revokeAgent || act == .undoAgent {
+                #expect(subjects.contains(.agent(agent.id)) == subjects.contains(.serial(agent.serialNumber)))
+            }
+            let told = try await domain.events().dropFirst(events)
+            #expect(told.map(\.phase) == [.intent, .outcome])
+            #expect(told.last?.effect?.observed == (persisting ? .occurred : AuditEvent.EffectField.Observed.none))
+            if !persisting { try await run(act, register, domain, agent) }
+            #expect(try await store.load().records == register.current.records)
+        }
+    }
+
+    @Test("each act of which a record fails is wholly there or wholly absent", arguments: Act.allCases, Fault.allCases)
+    func logFaults(act: Act, fault: Fault) async throws {
+        for number in 1...2 {
+            try await TestDomain.run { domain in
+                let store = MemoryRevocationStore()
+                let register = try await open(domain, store)
+                let issuer = Issuer(
+                    authorities: try await domain.open(), audit: domain.log, revocations: register,
+                    now: domain.clock.read, randomBytes: domain.random.draw)
+                let agent = try await issuer.issueX509SVID(
+                    for: domain.caller, entry: domain.entry(), csr: domain.request())
+                if act == .undoAgent { try await run(.revokeAgent, register, domain, agent) }
+                if act == .prune {
+                    _ = try await revoke(.jwtID("ended"), in: register, domain, latestEnd: 1)
+                    domain.clock.advance(seconds: 1 + RevocationRegister.grace)
+                }
+                let before = register.current.records
+                domain.auditStore.fail(write: number, fault)
+                await #expect(throws: RevocationRegisterError.self) { try await run(act, register, domain, agent) }
+                let stored = try await store.load().records
+                #expect(register.current.records == stored)
+                // Without an intent nothing; without an outcome it has happened all the same.
+                #expect((stored == before) == (number == 1))
+                #expect(try await open(domain, store).current.records == stored)
+            }
+        }
+    }
+
+    @Test func `a store that can neither be written nor read is asked again before the next act`() async throws {
+        try await TestDomain.run { domain in
+            let store = MemoryRevocationStore()
+            let register = try await open(domain, store)
+            store.failNext(persisting: true, andRead: true)
+            await #expect(throws: RevocationRegisterError.self) { try await revoke(.jwtID("a"), in: register, domain) }
+            #expect(register.current.records.isEmpty)
+            _ = try await revoke(.jwtID("b"), in: register, domain)
+            #expect(Set(register.current.records.map(\.subject)) == [.jwtID("a"), .jwtID("b")])
         }
     }
 

@@ -48,6 +48,38 @@ import Testing
         }
     }
 
+    @Test("A portion whose write fails is wholly there or wholly absent", arguments: Fault.allCases, [0, 1, 2])
+    func aPortionWhoseWriteFails(fault: Fault, portion: Int) async throws {
+        try await TestBed.run { bed in
+            let (size, last) = (AuditLimits.eventsPerCall, 3)
+            let drafts = try (0..<(2 * size + last)).map { try Self.draft("/w\($0)") }
+            let failing = portion * size..<min((portion + 1) * size, drafts.count)
+            let before = bed.log.size
+            bed.entries.table.failNextWrite(fault, after: portion)
+            let answers = await bed.registry.createEntries(drafts, by: TestBed.admin, requestID: "r")
+            for (number, answer) in answers.enumerated() {
+                switch answer {
+                case .success(.created): #expect(!failing.contains(number))
+                case .failure(.storage): #expect(failing.contains(number))
+                default: throw Unexpected()
+                }
+            }
+            let there = drafts.count - (fault == .failed ? failing.count : 0)
+            #expect(bed.registry.countEntries() == there)
+            try await bed.expectConsistent()
+            let outcomes = try await bed.events(from: before).filter { $0.phase == "outcome" }
+            #expect(outcomes.count == drafts.count)
+            #expect(outcomes.count { $0.observed == "occurred" } == there)
+
+            // The same call again makes what is missing, and nothing twice.
+            let again = await bed.registry.createEntries(drafts, by: TestBed.admin, requestID: "r")
+            let made = again.count { if case .success(.created) = $0 { true } else { false } }
+            #expect(made == drafts.count - there)
+            #expect(bed.registry.countEntries() == drafts.count)
+            try await bed.expectConsistent()
+        }
+    }
+
     @Test func withoutRecordedIntentsNothingIsMade() async throws {
         try await TestBed.run { bed in
             bed.auditStore.setFull(true)

@@ -15,6 +15,7 @@ final class TestTable<Key: Hashable & Sendable, Record: Sendable>: Sendable {
     private struct State {
         var records: [Key: Record] = [:]
         var fault: Fault?
+        var goodWritesBefore = 0
         var areReadsBroken = false
         var writes = 0
     }
@@ -24,7 +25,14 @@ final class TestTable<Key: Hashable & Sendable, Record: Sendable>: Sendable {
     var records: [Key: Record] { state.withLock { $0.records } }
     var writes: Int { state.withLock { $0.writes } }
 
-    func failNextWrite(_ fault: Fault) { state.withLock { $0.fault = fault } }
+    /// Lets the next write go wrong, or the one after so many good ones.
+    func failNextWrite(_ fault: Fault, after goodWrites: Int = 0) {
+        state.withLock { state in
+            state.fault = fault
+            state.goodWritesBefore = goodWrites
+        }
+    }
+
     func breakReads(_ areBroken: Bool) { state.withLock { $0.areReadsBroken = areBroken } }
 
     func read() throws(StoreError) -> [Key: Record] {
@@ -38,8 +46,8 @@ final class TestTable<Key: Hashable & Sendable, Record: Sendable>: Sendable {
         _ body: (inout [Key: Record]) throws(StoreError) -> Value
     ) throws(StoreError) -> Value {
         try state.withLock { (state) throws(StoreError) in
-            let fault = state.fault
-            state.fault = nil
+            let fault = state.goodWritesBefore == 0 ? state.fault : nil
+            if state.goodWritesBefore == 0 { state.fault = nil } else { state.goodWritesBefore -= 1 }
             state.writes += 1
             guard fault != .failed else { throw .failed("write") }
             var records = state.records

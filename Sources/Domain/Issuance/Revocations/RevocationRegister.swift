@@ -235,10 +235,9 @@ package final class RevocationRegister: Sendable {
         do {
             try await store.replace(with: next)
         } catch {
-            state.withLock { $0.mustReload = true }
+            let effect = AuditEvent.EffectField(observed: await observed(next), result: facts)
             _ = try? await audit.recordOutcome(
-                ofIntent: intentID,
-                act.event(.outcome, .permit, effect: AuditEvent.EffectField(observed: .unknown, result: facts)))
+                ofIntent: intentID, act.event(.outcome, .permit, effect: effect))
             throw .store(error)
         }
         // In force from here on, whether or not the log takes the outcome.
@@ -250,6 +249,18 @@ package final class RevocationRegister: Sendable {
         } catch {
             throw .audit(error)
         }
+    }
+
+    /// What a write that failed has done after all: the store is asked at once, and what it says is in force.
+    private func observed(_ next: StoredRevocations) async -> AuditEvent.EffectField.Observed {
+        state.withLock { $0.mustReload = true }
+        guard let stored = try? await store.load() else { return .unknown }
+        guard stored == next else {
+            state.withLock { $0.mustReload = false }
+            return .none
+        }
+        publish(stored)
+        return .occurred
     }
 
     private func publish(_ stored: StoredRevocations) {
