@@ -5,7 +5,7 @@ DATA ?= data
 TRUST_DOMAIN ?= example.org
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-swift end-to-end interop lint format bench fuzz fuzz-short soak soak-short sanitize run prepare debug clean
+.PHONY: help build demo test test-swift end-to-end interop lint format bench fuzz fuzz-short soak soak-short scale sanitize run prepare debug clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ soak: debug ## Half an hour of flat memory, then one of issuing, rotating and ki
 
 soak-short: debug
 	KILLS=0 MINUTES=$${MINUTES:-2} scripts/soak
+
+scale: debug ## 100,000 entries in one registry: counted, listed, found, also after a restart (ENTRIES=…)
+	ENTRIES=$${ENTRIES:-100000} scripts/end-to-end Tests/EndToEnd/test_scale.py -k large_registry -rP
 
 sanitize: prepare ## Swift tests under the thread and the address sanitizer (TARGETS=…)
 	scripts/sanitize thread $(TARGETS)
