@@ -1,8 +1,11 @@
 """Envoy 1.40 as mutual-TLS client and server, with identities and bundles by SDS from the node agent's socket."""
 
 import http.client
+import socket
+import ssl
 import threading
 import time
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -14,6 +17,9 @@ from harness.envoy import Envoy, free_port
 from harness.polling import eventually
 from wire import messages as m
 from wire import sds
+from wire.keys import new_key
+from wire.spire_authority import X509Authority, der
+from wire.tunnel import client_context
 
 DOMAIN = "example.org"
 
@@ -178,11 +184,114 @@ class TestFederation:
         status, headers, _ = get(plain)
         assert status == 200 and headers["x-caller"] == "spiffe://other.test/caller"
 
+    def test_rotation_under_traffic_between_trust_domains_fails_no_request(self, identities, envoys, start):
+        """Both sides' SVIDs live for 8 s, and every request has a handshake of its own."""
+        other = start("other.test", extra=["-defaultX509SVIDTTL", "8s"])
+        for here, there in ((identities, other), (other, identities)):
+            _trust(here, there)
+        other.entry("/caller", federates_with=[DOMAIN])
+        identities.forget_entries()
+        identities.entry("/web", federates_with=["other.test"])
+        other.wait_for_ids("/caller")
+        identities.wait_for_ids("/web")
+        tls, plain = free_port(), free_port()
+        web = envoys(
+            "web",
+            "server.yaml",
+            {"8500": str(tls), "data/agent/api.sock": identities.workload_socket, "name: ROOTCA": "name: ALL",
+             'exact: "spiffe://example.org/caller"': 'exact: "spiffe://other.test/caller"'},
+        )  # fmt: skip
+        caller = envoys(
+            "caller",
+            "client.yaml",
+            {"8500": str(tls), "8501": str(plain), "data/agent/api.sock": other.workload_socket,
+             "name: ROOTCA": 'name: "spiffe://example.org"', "name: spiffe://example.org/caller": "name: default",
+             **ONE_REQUEST},
+        )  # fmt: skip
+        web.wait_live(), caller.wait_live()
+        serials: set[str] = set()
+        failures: list = []
+        count = 0
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            status, headers, body = get(plain)
+            count += 1
+            if status != 200 or headers["x-caller"] != "spiffe://other.test/caller":
+                failures.append((count, status, body))
+            serials.add(headers.get("x-caller-serial", ""))
+        assert not failures, f"{len(failures)} of {count} requests failed: {failures[:3]}"
+        assert count > 100 and len(serials) >= 3, (count, serials)
+        assert web.stat("listener.*.server_ssl_socket_factory.ssl_context_update_by_sds") >= 3
+        assert web.stat("listener.127.0.0.1_.*.ssl.fail_verify_error") == 0
+
+    def test_each_trust_domain_speaks_for_itself_alone(self, identities, envoys):
+        """The server lets in every ID, so that nothing but the bundles decides: those of the trust domains that its entry
+        federates with, each for its own IDs. The control plane knows the third one too, but the entry does not."""
+        one, two, three = (X509Authority(f"{name}.test") for name in ("one", "two", "three"))
+        for authority in (one, two, three):
+            _take_bundle(identities, authority.trust_domain, [der(authority.certificate)])
+        identities.forget_entries()
+        identities.entry("/web", federates_with=["one.test", "two.test"])
+        identities.wait_for_ids("/web")
+        port = free_port()
+        web = envoys(
+            "web",
+            "server.yaml",
+            {"8500": str(port), "data/agent/api.sock": identities.workload_socket, "name: ROOTCA": "name: ALL",
+             'exact: "spiffe://example.org/caller"': 'prefix: "spiffe://"'},
+        )  # fmt: skip
+        web.wait_live()
+
+        def knock(authority: X509Authority, id: str):
+            return _knock(port, identities.roots, authority, id)
+
+        def refused() -> int:
+            return web.stat("listener.127.0.0.1_.*.ssl.fail_verify_error")
+
+        for authority in (one, two):
+            id = f"spiffe://{authority.trust_domain}/caller"
+            assert knock(authority, id) == id
+        assert refused() == 0
+        cases = [
+            (three, "spiffe://three.test/caller"),
+            (three, "spiffe://one.test/caller"),
+            (one, "spiffe://two.test/caller"),
+            (one, "spiffe://three.test/caller"),
+            (two, "spiffe://example.org/caller"),
+            (two, "spiffe://nobody.test/caller"),
+        ]
+        for number, (authority, id) in enumerate(cases, 1):
+            assert knock(authority, id) is None, f"a key of {authority.trust_domain} passed for {id}"
+            assert refused() == number
+        assert knock(one, "spiffe://one.test/caller") == "spiffe://one.test/caller"
+
+
+def _knock(port: int, roots: list[bytes], authority: X509Authority, id: str):
+    """One request with a certificate that `authority` has signed for `id`: whom the server saw, or None if it refused."""
+    key = new_key()
+    context = client_context(roots, authority.issue(key.public_key(), id, timedelta(hours=1)), key)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        with socket.create_connection(("127.0.0.1", port), 10) as plain, context.wrap_socket(plain) as tls:
+            tls.sendall(b"GET / HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n")
+            reply = http.client.HTTPResponse(tls)
+            reply.begin()
+            assert reply.status == 200
+            return reply.getheader("x-caller")
+    # With TLS 1.3 the refusal comes after the client's own side of the handshake.
+    except (ssl.SSLError, ConnectionError, http.client.RemoteDisconnected) as error:
+        assert not isinstance(error, ssl.SSLCertVerificationError), "our own side must accept the server"
+        return None
+
 
 def _trust(here, there):
     """Gives one trust domain the other's bundle."""
-    roots = [m.types.X509Certificate(asn1=der) for der in there.roots]
-    bundle = m.types.Bundle(trust_domain=there.name, x509_authorities=roots)
+    _take_bundle(here, there.name, there.roots)
+
+
+def _take_bundle(here, name: str, authorities: list[bytes]) -> None:
+    roots = [m.types.X509Certificate(asn1=der) for der in authorities]
+    bundle = m.types.Bundle(trust_domain=name, x509_authorities=roots)
     call = here.admin.channel.unary_unary(
         "/spire.api.server.bundle.v1.Bundle/BatchSetFederatedBundle",
         lambda message: message.SerializeToString(),
