@@ -4,6 +4,7 @@ The registry has 10,000 entries here; `make scale` gives it 100,000 (ENTRIES=…
 """
 
 import os
+import socket
 import threading
 import time
 
@@ -30,6 +31,37 @@ def create_all(admin: Admin, entries: list) -> list:
         assert all(result.status.code == 0 for result in results), next(r.status for r in results if r.status.code)
         made.extend(result.entry for result in results)
     return made
+
+
+class TestConnections:
+    @pytest.mark.parametrize("flag", ["-maxConnections", "-maxConnectionsPerSource"])
+    def test_the_node_api_closes_what_is_beyond_the_limit(self, flag):
+        domain = shield.start_server("scale-limit.test", extra=[flag, "3"])
+        host, _, port = domain.node_api.rpartition(":")
+        held = []
+
+        def is_let_in() -> bool:
+            """Whether a connection stays open, which then is held."""
+            connection = socket.create_connection((host, int(port)), 10)
+            connection.settimeout(1)
+            try:
+                assert connection.recv(1) == b"", "a server that speaks first"
+            except TimeoutError:
+                held.append(connection)
+                return True
+            except ConnectionError:
+                pass
+            connection.close()
+            return False
+
+        try:
+            assert [is_let_in() for _ in range(4)] == [True, True, True, False]
+            held.pop().close()
+            eventually(is_let_in, "a connection in the place of the one that went", within=10)
+        finally:
+            for connection in held:
+                connection.close()
+            domain.discard()
 
 
 class TestOneAgent:

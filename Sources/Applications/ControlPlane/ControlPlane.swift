@@ -155,7 +155,11 @@ package struct ControlPlane: Sendable {
         let nodeAPI = PeerServer.tls(
             host: configuration.bindAddress, port: configuration.nodeAPIPort,
             // SPIRE's server ends connections after three minutes too: agents then see new servers and certificates.
-            limits: .with { $0.maximumAge = .seconds(180) },
+            limits: .with {
+                $0.maximumAge = .seconds(180)
+                $0.maximumConnections = configuration.connectionLimits.total
+                $0.maximumConnectionsPerSource = configuration.connectionLimits.perSource
+            },
             context: { parts.identity.nodeAPIContext }, verifyClient: { authorizer.verify($0, world.now()) != nil },
             services: nodeServices(parts),
             interceptors: [.apply(authorization, to: .all)]

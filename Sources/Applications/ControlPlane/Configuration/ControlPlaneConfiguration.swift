@@ -50,6 +50,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var x509pop: X509PoP?
     /// How often one host may call what costs much.
     package var rateLimits = RateLimits()
+    /// How many connections the node API has at once.
+    package var connectionLimits = ConnectionLimits()
     /// Seconds between two signs of life on a quiet push stream.
     package var pushHeartbeat: Int64 = 15
 
@@ -75,6 +77,16 @@ package struct ControlPlaneConfiguration: Sendable {
 
         /// No limits.
         package static let off = RateLimits(attestation: nil, signing: nil, status: nil)
+    }
+
+    /// Connections of the node API at once. A node agent holds one; during a renewal it has two for a moment.
+    package struct ConnectionLimits: Sendable, Equatable {
+        /// Of all addresses together.
+        package var total = 2048
+        /// Of one address, so that nobody can take all of them.
+        package var perSource = 512
+
+        package init() {}
     }
 
     /// Whose certificates attest a node.

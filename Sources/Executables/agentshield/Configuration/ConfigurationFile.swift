@@ -73,7 +73,8 @@ enum ConfigurationKey {
             "web_certificates", "federates_with", "federation_web_roots", "require_parent", "dns_names",
             "x509pop_mode", "x509pop_ca_bundle_paths", "x509pop_svid_prefix",
             "upstream_cert_file_path", "upstream_key_file_path", "upstream_bundle_file_path",
-            "ratelimit_attestation", "ratelimit_signing", "ratelimit_status", "log_level", "log_format", "ready_file",
+            "ratelimit_attestation", "ratelimit_signing", "ratelimit_status", "max_connections",
+            "max_connections_per_source", "log_level", "log_format", "ready_file",
         ],
         "agent": [
             "trust_domain", "data_dir", "server_address", "server_port", "socket_path", "admin_socket_path",

@@ -69,6 +69,14 @@ struct ServerOptions: ParsableArguments {
     var rateLimitStatus: Int64?
 
     @Option(
+        name: .flag("maxConnections"), help: "Connections of the node API at once (default 2048).")
+    var maximumConnections: Int64?
+    @Option(
+        name: .flag("maxConnectionsPerSource"),
+        help: "Connections of the node API at once from one address (default 512).")
+    var maximumConnectionsPerSource: Int64?
+
+    @Option(
         name: .flag("x509popCABundle"),
         help: "File with authorities (PEM) whose certificates attest node agents; repeat for more.")
     var x509popCABundles: [String] = []
@@ -125,6 +133,7 @@ struct ServerOptions: ParsableArguments {
             "ratelimit_signing", rateLimitSigning, configuration.rateLimits.signing, settings)
         configuration.rateLimits.status = try rate(
             "ratelimit_status", rateLimitStatus, configuration.rateLimits.status, settings)
+        configuration.connectionLimits = try connectionLimits(settings)
         configuration.x509pop = try x509pop(settings)
         configuration.upstream = try upstream(settings)
         return configuration
@@ -156,6 +165,31 @@ struct ServerOptions: ParsableArguments {
             throw CommandFailure("\(settings.name(key)): `\(number)` is not a rate from 0 to 1000000")
         }
         return number == 0 ? nil : Int(number)
+    }
+
+    private func connectionLimits(_ settings: Settings) throws -> ControlPlaneConfiguration.ConnectionLimits {
+        var limits = ControlPlaneConfiguration.ConnectionLimits()
+        limits.total = try connections("max_connections", maximumConnections, settings) ?? limits.total
+        guard let perSource = try connections("max_connections_per_source", maximumConnectionsPerSource, settings)
+        else {
+            limits.perSource = min(limits.perSource, limits.total)
+            return limits
+        }
+        guard perSource <= limits.total else {
+            throw CommandFailure(
+                "\(settings.name("max_connections_per_source")): `\(perSource)` is more than the \(limits.total) of "
+                    + settings.name("max_connections"))
+        }
+        limits.perSource = perSource
+        return limits
+    }
+
+    private func connections(_ key: String, _ flag: Int64?, _ settings: Settings) throws -> Int? {
+        guard let number = try settings.integer(key, flag: flag) else { return nil }
+        guard (1...1_000_000).contains(number) else {
+            throw CommandFailure("\(settings.name(key)): `\(number)` is not a number of connections from 1 to 1000000")
+        }
+        return Int(number)
     }
 
     private func x509pop(_ settings: Settings) throws -> ControlPlaneConfiguration.X509PoP? {
