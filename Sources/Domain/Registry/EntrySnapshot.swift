@@ -8,9 +8,15 @@ struct EntrySnapshot: Sendable {
     final class Box: Sendable {
         let entry: RegistrationEntry
         let position: ListPosition
+        /// Stands for the entry in this revision, within this process.
+        let mark: Int
 
         init(_ entry: RegistrationEntry) {
             self.entry = entry
+            var hasher = Hasher()
+            hasher.combine(entry.id)
+            hasher.combine(entry.revision)
+            mark = hasher.finalize()
             position = ListPosition(createdAt: entry.createdAt, key: entry.id)
         }
 
