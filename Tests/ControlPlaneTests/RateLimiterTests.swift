@@ -78,6 +78,30 @@ struct RateLimiterTests {
         #expect(time.waits == [.seconds(1)])
     }
 
+    @Test func `who is refused when the clock is set back is not refused until it is there again`() async throws {
+        let time = Time()
+        let limiter = time.limiter(1)
+        for _ in 0..<11 { try await limiter.spend(1, from: "a") }
+        time.pass(-3_600_000)
+        #expect(await code { try await limiter.spend(1, from: "a") } == .resourceExhausted)
+        time.pass(11_000)
+        let before = time.waits.count
+        try await limiter.spend(1, from: "a")
+        #expect(time.waits.count == before)
+    }
+
+    @Test func `a clock that is set forward fills a bucket once and no more`() async throws {
+        let time = Time()
+        let limiter = time.limiter(2)
+        for _ in 0..<4 { try await limiter.spend(1, from: "a") }
+        time.pass(3_600_000)
+        let before = time.waits.count
+        for _ in 0..<2 { try await limiter.spend(1, from: "a") }
+        #expect(time.waits.count == before)
+        try await limiter.spend(1, from: "a")
+        #expect(time.waits.count == before + 1)
+    }
+
     @Test func `without a rate there is no limit`() async throws {
         let time = Time()
         let limiter = time.limiter(nil)

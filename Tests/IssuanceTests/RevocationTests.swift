@@ -282,6 +282,33 @@ struct RevocationRegisterTests {
         }
     }
 
+    @Test func `after the clock was set back the snapshot is signed anew, by a signer that is good already`()
+        async throws
+    {
+        try await TestDomain.run { domain in
+            let register = try await open(domain, MemoryRevocationStore())
+            let authorities = try await domain.open()
+            let issuer = Issuer(
+                authorities: authorities, audit: domain.log, revocations: register, now: domain.clock.read,
+                randomBytes: domain.random.draw)
+            let publisher = RevocationPublisher(
+                register: register, issuer: issuer, audit: domain.log, now: domain.clock.read,
+                randomBytes: domain.random.draw)
+            domain.clock.advance(seconds: 3600)
+            let later = try await publisher.current()
+            domain.clock.advance(seconds: -3600)
+            let bundle = issuer.authorities.bundle.x509Bundle
+            #expect(throws: RevocationError.self) {
+                try SignedRevocations.verify(later.token, bundle: bundle, at: domain.clock.now)
+            }
+            let now = try await publisher.current()
+            #expect(now.sequence == later.sequence)
+            let snapshot = try SignedRevocations.verify(now.token, bundle: bundle, at: domain.clock.now)
+            #expect(snapshot.issuedAt == domain.clock.now)
+            #expect(try await publisher.current() == now)
+        }
+    }
+
     @Test func `the published snapshot verifies with the bundle alone, and the list with the authority`() async throws {
         try await TestDomain.run { domain in
             let register = try await open(domain, MemoryRevocationStore())

@@ -20,11 +20,11 @@ struct EntryCacheTests {
     }
 
     private func svid(
-        _ path: String, expires: Int64 = 1000, revision: Int64 = 0, authority: [UInt8]? = nil
+        _ path: String, from: Int64 = 0, expires: Int64 = 1000, revision: Int64 = 0, authority: [UInt8]? = nil
     ) throws -> CachedSVID {
         CachedSVID(
             id: try SPIFFEID("spiffe://lab.example\(path)"), chain: [], privateKey: [],
-            expiresAt: UnixTime(seconds: expires),
+            notBefore: UnixTime(seconds: from), expiresAt: UnixTime(seconds: expires),
             rotatesAt: UnixTime(seconds: expires / 2), serialNumber: nil, key: nil, revision: revision,
             authorityKeyID: authority)
     }
@@ -113,6 +113,35 @@ struct EntryCacheTests {
         #expect(difference.invalidated == ["a"])
         #expect(cache.entries(for: Self.selectors).kept.map(\.id) == ["b"])
         #expect(cache.store(try svid("/a"), for: "a") == nil)
+    }
+
+    @Test func `what was signed before the clock was set back is signed anew, and served meanwhile`() throws {
+        var cache = cache([try entry("a")])
+        _ = cache.store(try svid("/a", from: 3600, expires: 9000), for: "a")
+        #expect(due(cache, at: 3600).isEmpty)
+        #expect(due(cache, at: 3599) == ["a"])
+        #expect(cache.svid(of: "a", at: UnixTime(seconds: 0)) != nil)
+        // Not in a circle, should the server's clock be another.
+        #expect(cache.nextDue(after: UnixTime(seconds: 0)) == UnixTime(milliseconds: EntryCache.pause))
+        cache.failed(["a"], at: UnixTime(seconds: 0))
+        #expect(due(cache, at: 1).isEmpty)
+        #expect(due(cache, at: 2) == ["a"])
+        _ = cache.store(try svid("/a", from: 2, expires: 3600), for: "a")
+        #expect(due(cache, at: 2).isEmpty)
+    }
+
+    @Test func `a wait from before the clock was set back is over`() throws {
+        var cache = cache([try entry("a")])
+        cache.failed(["a"], at: UnixTime(seconds: 3600))
+        #expect(due(cache, at: 3601).isEmpty)
+        #expect(due(cache, at: 0) == ["a"])
+    }
+
+    @Test func `what has ended by a clock that was set forward is signed anew and not served`() throws {
+        var cache = cache([try entry("a")])
+        _ = cache.store(try svid("/a", from: 0, expires: 3600), for: "a")
+        #expect(due(cache, at: 3601) == ["a"])
+        #expect(cache.svid(of: "a", at: UnixTime(seconds: 3601)) == nil)
     }
 
     @Test func `a failed signature is tried again later, later each time, at once when asked for`() throws {

@@ -208,6 +208,32 @@ struct JWTCacheTests {
         #expect(try token("t").isFresh(at: UnixTime(seconds: time)) == isFresh)
     }
 
+    @Test func `a token from before the clock was set back is not fresh, but there while nothing else is`() throws {
+        let token = JWTCache.Token(
+            text: "t", id: try SPIFFEID("spiffe://lab.example/w"), keyID: "k", obtainedAt: UnixTime(seconds: 3600),
+            expiresAt: UnixTime(seconds: 3900), revision: 0)
+        #expect(token.isFresh(at: UnixTime(seconds: 3590)))
+        #expect(!token.isFresh(at: UnixTime(seconds: 3589)))
+        var cache = JWTCache(limit: 1)
+        let key = JWTCache.Key(entryID: "e", audience: ["a"])
+        cache.store(token, for: key)
+        #expect(cache.token(for: key, revision: 0, at: UnixTime(seconds: 0)) != nil)
+    }
+
+    @Test func `a WIT-SVID from before the clock was set back is due, and put off when that fails`() throws {
+        var cache = WITCache(limit: 1)
+        let token = WITCache.Token(
+            entryID: "e", id: try SPIFFEID("spiffe://lab.example/w"), text: "t", privateJWK: "", keyID: "k",
+            obtainedAt: UnixTime(seconds: 3600), expiresAt: UnixTime(seconds: 7200), rotatesAt: UnixTime(seconds: 5400),
+            revision: 0)
+        _ = cache.store(token, at: UnixTime(seconds: 3600))
+        #expect(cache.due(at: UnixTime(seconds: 3590)).isEmpty)
+        #expect(cache.due(at: UnixTime(seconds: 3589)) == ["e"])
+        cache.postpone(["e"], to: UnixTime(seconds: 5))
+        #expect(cache.due(at: UnixTime(seconds: 4)).isEmpty)
+        #expect(cache.due(at: UnixTime(seconds: 5)) == ["e"])
+    }
+
     @Test func `beyond the limit the longest unused one goes`() throws {
         var cache = JWTCache(limit: 2)
         let keys = ["a", "b", "c"].map { JWTCache.Key(entryID: $0, audience: ["x"]) }

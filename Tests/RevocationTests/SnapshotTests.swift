@@ -207,6 +207,31 @@ struct SnapshotTests {
         #expect(!held.isFresh(at: start + 600, limit: 30_000))
     }
 
+    @Test func `by a clock that was set back nothing is fresh until it is confirmed again`() throws {
+        var held = HeldRevocations(startedAt: start)
+        _ = try held.take(snapshot(life: 10_000), confirmedAt: start + 3600)
+        #expect(held.isFresh(at: start + 3600, limit: 30_000))
+        // Threads read the clock in any order: a moment counts for nothing.
+        #expect(held.isFresh(at: start + 3596, limit: 30_000))
+        #expect(held.age(at: start + 3596) == 0)
+        #expect(!held.isFresh(at: start, limit: 30_000))
+        #expect(held.age(at: start) == nil)
+        #expect(held.isFresh(at: start, limit: nil))
+        held.confirm(at: start)
+        #expect(held.isFresh(at: start + 30, limit: 30_000))
+        #expect(!held.isFresh(at: start + 31, limit: 30_000))
+        #expect(held.age(at: start + 31) == 31_000)
+    }
+
+    @Test func `a snapshot from before the clock was set back makes way for the same state issued now`() throws {
+        var held = HeldRevocations(startedAt: start)
+        _ = try held.take(snapshot(issuedIn: 3600), confirmedAt: start + 3600)
+        #expect(try held.take(snapshot(issuedIn: 3500), confirmedAt: start + 3600) == .none)
+        #expect(held.snapshot?.issuedAt == start + 3600)
+        #expect(try held.take(snapshot(), confirmedAt: start) == .none)
+        #expect(held.snapshot?.issuedAt == start)
+    }
+
     @Test func `revocations that were there once cannot be switched off by their absence`() throws {
         var held = HeldRevocations(startedAt: start)
         held.notOffered()

@@ -54,21 +54,28 @@ final class ServerIdentity: Sendable {
     /// The context for the next connection to the node API.
     var nodeAPIContext: NIOSSLContext { grpcContext.withLock { $0 } }
 
-    /// Renews in time until the task is cancelled. A failure leaves the identity as it is and is tried again.
+    /// Renews in time until the task is cancelled, also when the clock was set back to before the certificate's beginning.
+    /// A failure leaves the identity as it is and is tried again after a pause that grows up to half a minute.
     func run(
         authorities: Authorities, sleep: @Sendable (Duration) async throws -> Void, logger: Logger
     ) async {
         var authority = authorities.x509Active?.id
+        var pause = 1
         while !Task.isCancelled {
-            do { try await sleep(.seconds(1)) } catch { return }
+            do { try await sleep(.seconds(pause)) } catch { return }
             let active = authorities.x509Active?.id
-            guard active != authority || now() >= renewAt.withLock({ $0 }) else { continue }
+            let time = now()
+            guard active != authority || time >= renewAt.withLock({ $0 }) || time < certificate.notBefore else {
+                continue
+            }
             do {
                 try await renew()
                 authority = active
+                pause = 1
                 logger.debug("renewed the server identity")
             } catch {
                 logger.error("cannot renew the server identity", metadata: ["error": "\(error)"])
+                pause = min(pause * 2, 30)
             }
         }
     }

@@ -36,8 +36,12 @@ package struct HeldRevocations: Sendable {
             else { throw .replayed(held: held.sequence, offered: offered.sequence) }
         }
         let isNews = snapshot?.subjects != offered.subjects
-        // Of the same state the one that lasts longer is kept.
-        if snapshot?.sequence != offered.sequence || snapshot.map({ $0.expiresAt < offered.expiresAt }) ?? true {
+        // Of the same state the one that lasts longer is kept, unless the clock has been set back to before its issue.
+        var isHeldFromTheFuture = false
+        if let held = snapshot, let time { isHeldFromTheFuture = held.issuedAt > time + SignedRevocations.leeway }
+        if isHeldFromTheFuture || snapshot?.sequence != offered.sequence
+            || snapshot.map({ $0.expiresAt < offered.expiresAt }) ?? true
+        {
             snapshot = offered
         }
         isOffered = true
@@ -48,7 +52,19 @@ package struct HeldRevocations: Sendable {
     /// The control plane said at this moment that the snapshot held is the newest.
     package mutating func confirm(at time: UnixTime) {
         guard snapshot != nil else { return }
-        confirmedAt = confirmedAt.map { max($0, time) } ?? time
+        // News may be told out of order by a little; a confirmation from much later is from before the clock was set
+        // back, and must not count until the clock is there again.
+        confirmedAt = confirmedAt.map { $0.milliseconds(since: time) > Self.tolerance ? time : max($0, time) } ?? time
+    }
+
+    /// Milliseconds by which a moment may lie in the future without the clock having been set back.
+    package static let tolerance: Int64 = 5000
+
+    /// Milliseconds since the last confirmation; nil when there was none, or the clock has been set back since.
+    package func age(at time: UnixTime) -> Int64? {
+        guard let confirmedAt else { return nil }
+        let age = time.milliseconds(since: confirmedAt)
+        return age < -Self.tolerance ? nil : max(0, age)
     }
 
     /// The other side does not know what revocations are (a stock SPIFFE provider, a SPIRE server).
@@ -64,6 +80,8 @@ package struct HeldRevocations: Sendable {
     package func isFresh(at time: UnixTime, limit: Int64?) -> Bool {
         guard isOffered, let limit else { return true }
         if let snapshot, snapshot.expiresAt <= time { return false }
-        return time.milliseconds(since: confirmedAt ?? startedAt) <= limit
+        // By a clock that was set back nobody can tell how old the news is.
+        let age = time.milliseconds(since: confirmedAt ?? startedAt)
+        return age >= -Self.tolerance && age <= limit
     }
 }

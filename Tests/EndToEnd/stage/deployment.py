@@ -25,6 +25,9 @@ class Deployment(TrustDomain):
         self.server_flags, self.agent_flags = list(server), list(agent)
         self.port, self.https_port = free_port(), free_port()
         self.data = self.folder / "data"
+        # What goes before the command lines, such as a clock of their own.
+        self.server_prefix: list[str] = []
+        self.agent_prefix: list[str] = []
         self.server: Optional[Process] = None
         self.agent: Optional[Process] = None
         self._token: Optional[str] = None
@@ -35,7 +38,7 @@ class Deployment(TrustDomain):
         self.server = Process(
             "server",
             [
-                default_binary(), "server", "run", "-dataDir", self.data, "-trustDomain", self.name,
+                *self.server_prefix, default_binary(), "server", "run", "-dataDir", self.data, "-trustDomain", self.name,
                 "-socketPath", self.folder / "a.sock", "-serverPort", self.port, "-httpsPort", self.https_port,
                 "-readyFile", ready, *NO_LIMITS, *self.server_flags,
             ],
@@ -61,7 +64,7 @@ class Deployment(TrustDomain):
         self.agent = Process(
             "agent",
             [
-                default_binary(), "agent", "run", "-dataDir", self.folder / "agent", "-trustDomain", self.name,
+                *self.agent_prefix, default_binary(), "agent", "run", "-dataDir", self.folder / "agent", "-trustDomain", self.name,
                 "-serverAddress", "127.0.0.1", "-serverPort", self.port, "-trustBundle", bundle, *join,
                 "-socketPath", self.folder / "w.sock", "-readyFile", ready, *self.agent_flags,
             ],

@@ -57,6 +57,9 @@ package final class RateLimiter: Sendable {
             let level = buckets[key].map { Self.level($0, rate, time) } ?? rate
             let rest = level - Double(count)
             let wait = rest >= 0 ? 0 : Int64((-rest / rate * 1000).rounded(.up))
+            // Also for who is refused: else a clock that was set back would keep the bucket from filling until it is
+            // where it was.
+            buckets[key] = Bucket(calls: level, filledAt: time)
             guard wait <= Self.longestWait else { return nil }
             buckets[key] = Bucket(calls: rest, filledAt: time)
             return wait

@@ -8,6 +8,8 @@ struct CachedSVID: Sendable {
     let chain: [UInt8]
     /// PKCS #8 DER.
     let privateKey: [UInt8]
+    /// In the future when the clock has been set back since it was signed: peers refuse it then.
+    let notBefore: UnixTime
     let expiresAt: UnixTime
     let rotatesAt: UnixTime
     let serialNumber: SerialNumber?
@@ -23,7 +25,8 @@ extension CachedSVID {
     init(_ svid: X509SVID, revision: Int64, obtained: UnixTime, random: Double) {
         let last = svid.chain.count > 1 ? svid.chain.last.flatMap { try? ParsedCertificate(der: $0) } : svid.leaf
         self.init(
-            id: svid.id, chain: svid.chainConcatenated, privateKey: svid.pkcs8, expiresAt: svid.expiresAt,
+            id: svid.id, chain: svid.chainConcatenated, privateKey: svid.pkcs8,
+            notBefore: svid.leaf.notBefore, expiresAt: svid.expiresAt,
             rotatesAt: RotationSchedule.rotation(obtained: obtained, expires: svid.expiresAt, random: random),
             serialNumber: svid.leaf.serialNumber, key: svid.leaf.publicKey, revision: revision,
             authorityKeyID: last?.authorityKeyIdentifier)

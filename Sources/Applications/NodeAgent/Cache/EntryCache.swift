@@ -28,6 +28,8 @@ struct EntryCache: Sendable {
     static let firstRetry = 2000.0
     /// The longest wait after a failed signature, in milliseconds.
     static let longestRetry = 60_000.0
+    /// The shortest wait between two looks at the same entry, in milliseconds.
+    static let pause: Int64 = 1000
 
     init(bundle: TrustBundle, limit: Int) {
         self.bundle = bundle
@@ -170,7 +172,7 @@ struct EntryCache: Sendable {
         var due: [(rank: Int, entry: AuthorizedEntry)] = []
         var room = limit - svidCount
         for record in records.values.sorted(by: { AuthorizedEntry.precedes($0.entry, $1.entry) }) {
-            guard !record.entry.storesSVID, record.retryAt <= time else { continue }
+            guard !record.entry.storesSVID, !isResting(record, at: time) else { continue }
             if record.isDemanded, needsSigning(record, at: time) {
                 due.append((0, record.entry))
             } else if record.svid != nil {
@@ -190,7 +192,10 @@ struct EntryCache: Sendable {
         for record in records.values where !record.entry.storesSVID {
             let at: UnixTime
             if let svid = record.svid {
-                at = max(svid.rotatesAt, record.retryAt)
+                // What should have been replaced already was tried just now: not again at once, whatever the reason.
+                at =
+                    needsSigning(record, at: time)
+                    ? max(record.retryAt, time.adding(milliseconds: Self.pause)) : max(svid.rotatesAt, record.retryAt)
             } else if record.failures > 0 {
                 at = record.retryAt
             } else {
@@ -203,8 +208,15 @@ struct EntryCache: Sendable {
 
     private func needsSigning(_ record: Record, at time: UnixTime) -> Bool {
         guard let svid = record.svid else { return true }
-        return svid.revision != record.entry.revision || svid.rotatesAt <= time
+        return svid.revision != record.entry.revision || svid.rotatesAt <= time || svid.notBefore > time
             || bundle.demandsRotation(authorityKeyID: svid.authorityKeyID)
+    }
+
+    /// Whether it is too early to try again. No wait is longer than the longest: what seems so is from before the clock
+    /// was set back.
+    private func isResting(_ record: Record, at time: UnixTime) -> Bool {
+        let wait = record.retryAt.milliseconds(since: time)
+        return wait > 0 && wait <= Int64(Self.longestRetry)
     }
 
     // MARK: what to serve

@@ -23,9 +23,10 @@ struct JWTCache: Sendable {
         /// Revision of the entry that it was signed for.
         let revision: Int64
 
-        /// Whether more than half of its life is left.
+        /// Whether more than half of its life is left, and the clock has not been set back to before it was issued.
         func isFresh(at time: UnixTime) -> Bool {
-            expiresAt.milliseconds(since: time) > expiresAt.milliseconds(since: obtainedAt) / 2
+            !RotationSchedule.isFromTheFuture(obtained: obtainedAt, at: time)
+                && expiresAt.milliseconds(since: time) > expiresAt.milliseconds(since: obtainedAt) / 2
         }
     }
 

@@ -16,6 +16,14 @@ enum RotationSchedule {
         return expires.adding(milliseconds: -Int64(Double(life) * left))
     }
 
+    /// Milliseconds by which a clock may go back without meaning: certificates are dated back as much.
+    static let tolerance: Int64 = 10_000
+
+    /// Whether the clock has been set back since a credential was obtained, so that peers may not accept it yet.
+    static func isFromTheFuture(obtained: UnixTime, at time: UnixTime) -> Bool {
+        obtained.milliseconds(since: time) > tolerance
+    }
+
     /// Whether a credential may still be handed out.
     static func isUsable(expires: UnixTime, at time: UnixTime) -> Bool {
         expires.milliseconds(since: time) > minimumLife

@@ -15,11 +15,17 @@ struct WITCache: Sendable {
         let jwtID: String?
         /// The `kid` of the authority.
         let keyID: String
+        var obtainedAt: UnixTime
         let expiresAt: UnixTime
         /// From here on it is replaced.
         var rotatesAt: UnixTime
         /// Revision of the entry that it was signed for.
         let revision: Int64
+
+        /// Whether it is to be replaced: its time has come, or the clock has been set back to before it was issued.
+        func isDue(at time: UnixTime) -> Bool {
+            rotatesAt <= time || RotationSchedule.isFromTheFuture(obtained: obtainedAt, at: time)
+        }
     }
 
     private struct Slot {
@@ -50,7 +56,7 @@ struct WITCache: Sendable {
     /// Keeps a token and returns the one that counts: of two that were asked for at once the first.
     mutating func store(_ token: Token, at time: UnixTime) -> Token {
         if let other = slots[token.entryID]?.token, other.id == token.id, other.revision == token.revision,
-            other.rotatesAt > time
+            !other.isDue(at: time)
         {
             return other
         }
@@ -65,12 +71,18 @@ struct WITCache: Sendable {
 
     /// Puts off the replacement of tokens that could not be replaced.
     mutating func postpone(_ entries: some Sequence<String>, to time: UnixTime) {
-        for id in entries { slots[id]?.token.rotatesAt = time }
+        for id in entries {
+            guard var slot = slots[id] else { continue }
+            slot.token.rotatesAt = time
+            // Else a token from before the clock was set back would be due all the same.
+            slot.token.obtainedAt = min(slot.token.obtainedAt, time)
+            slots[id] = slot
+        }
     }
 
     /// The entries whose tokens are to be replaced.
     func due(at time: UnixTime) -> Set<String> {
-        Set(slots.values.filter { $0.token.rotatesAt <= time }.map(\.token.entryID))
+        Set(slots.values.filter { $0.token.isDue(at: time) }.map(\.token.entryID))
     }
 
     /// Forgets the tokens of entries that are gone or changed.

@@ -26,7 +26,9 @@ struct RenewalLoop: Sendable {
             let isTainted = parts.cache.withEntries {
                 $0.bundle.demandsRotation(authorityKeyID: identity.authorityKeyID)
             }
-            guard due <= time || isTainted else {
+            // A clock that was set back to before its beginning: the server refuses it then.
+            let isFromTheFuture = RotationSchedule.isFromTheFuture(obtained: identity.obtainedAt, at: time)
+            guard due <= time || isTainted || isFromTheFuture else {
                 let wait = Duration.milliseconds(max(1, due.milliseconds(since: time)))
                 _ = try await parts.renewSignal.wait(upTo: min(wait, Self.longestWait), sleep: parts.sleep)
                 continue

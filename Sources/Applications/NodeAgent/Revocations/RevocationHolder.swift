@@ -63,7 +63,7 @@ final class RevocationHolder: Sendable {
     /// What local verifiers are told.
     var message: (token: [UInt8], age: Int64?, isOffered: Bool) {
         state.withLock { state in
-            (state.token, state.held.confirmedAt.map { max(0, now().milliseconds(since: $0)) }, state.held.isOffered)
+            (state.token, state.held.age(at: now()), state.held.isOffered)
         }
     }
 

@@ -42,7 +42,7 @@ final class WITSource: Sendable {
         for entry in entries {
             let cached = cache.withWITs { $0.token(for: entry, at: time) }
             tokens[entry.id] = cached
-            guard let cached, cached.rotatesAt > time, cached.revision == entry.revision else {
+            guard let cached, !cached.isDue(at: time), cached.revision == entry.revision else {
                 wanted.append(entry)
                 continue
             }
@@ -108,11 +108,12 @@ final class WITSource: Sendable {
             logger.error("a signed WIT-SVID cannot be used", metadata: ["entry": "\(entry.id)"])
             return nil
         }
+        let time = now()
         return WITCache.Token(
             entryID: entry.id, id: entry.spiffeID, text: text, privateJWK: WITSVID.privateJWK(key),
             holder: token.confirmationKey, jwtID: token.claims.json["jti"]?.stringValue,
-            keyID: token.keyID, expiresAt: token.expiresAt,
-            rotatesAt: RotationSchedule.rotation(obtained: now(), expires: token.expiresAt, random: random()),
+            keyID: token.keyID, obtainedAt: time, expiresAt: token.expiresAt,
+            rotatesAt: RotationSchedule.rotation(obtained: time, expires: token.expiresAt, random: random()),
             revision: entry.revision)
     }
 }

@@ -30,6 +30,7 @@ package final class RevocationPublisher: Sendable {
     private struct State {
         var signer: Signer?
         var published: PublishedRevocations?
+        var issuedAt = UnixTime(milliseconds: .min)
         var renewAt = UnixTime(milliseconds: .min)
         var authorityID = ""
     }
@@ -38,6 +39,7 @@ package final class RevocationPublisher: Sendable {
         let key: JWSSigningKey
         let chain: [[UInt8]]
         let authorityID: String
+        let issuedAt: UnixTime
         let expiresAt: UnixTime
         let renewAt: UnixTime
     }
@@ -70,11 +72,18 @@ package final class RevocationPublisher: Sendable {
         let sequence = register.sequence
         let authorityID = issuer.authorities.x509Active?.id
         return state.withLock { state in
-            guard let published = state.published, published.sequence == sequence, time < state.renewAt,
+            guard let published = state.published, published.sequence == sequence,
+                Self.isGood(from: state.issuedAt, until: state.renewAt, at: time),
                 state.authorityID == authorityID
             else { return nil }
             return published
         }
+    }
+
+    /// Whether what was signed at a moment need not be signed anew. Not when the clock has been set back since: verifiers
+    /// would find it issued in the future.
+    private static func isGood(from issuedAt: UnixTime, until renewAt: UnixTime, at time: UnixTime) -> Bool {
+        issuedAt - IssuanceDefaults.backdating <= time && time < renewAt
     }
 
     private func publish() async throws(IssuanceError) -> PublishedRevocations {
@@ -100,6 +109,7 @@ package final class RevocationPublisher: Sendable {
         let halfLife = snapshot.expiresAt.milliseconds(since: time) / 2
         state.withLock { state in
             state.published = published
+            state.issuedAt = time
             state.renewAt = time.adding(milliseconds: halfLife)
             state.authorityID = authority.id
         }
@@ -141,14 +151,18 @@ package final class RevocationPublisher: Sendable {
     private func signer(under authorityID: String) async throws(IssuanceError) -> Signer {
         let time = now()
         let held = state.withLock(\.signer)
-        if let held, held.authorityID == authorityID, time < held.renewAt { return held }
+        if let held, held.authorityID == authorityID,
+            Self.isGood(from: held.issuedAt, until: held.renewAt, at: time)
+        {
+            return held
+        }
         guard let key = try? P256.Signing.PrivateKey.fresh(randomBytes: randomBytes) else { throw .badRandomness }
         let issued = try await issuer.issueRevocationSigner(
             publicKey: SubjectPublicKey(key.publicKey), requestID: HexText.encode(randomBytes(16)))
         let thumbprint = JWSVerificationKey(p256: key.publicKey, keyID: nil).jwk.thumbprintBase64URL
         let signer = Signer(
             key: JWSSigningKey(p256: key, keyID: thumbprint), chain: issued.chain, authorityID: issued.authorityID,
-            expiresAt: issued.expiresAt,
+            issuedAt: time, expiresAt: issued.expiresAt,
             renewAt: time.adding(milliseconds: issued.expiresAt.milliseconds(since: time) / 2))
         state.withLock { $0.signer = signer }
         return signer
