@@ -148,7 +148,12 @@ let benchmarkTargets: [Target] = [
         dependencies: [
             "SPIFFE", "TransparencyLog", "AuditTrail", "Registry", "Issuance", "SQLiteStorage", crypto,
         ],
-        path: "Benchmarks/IssuanceBenchmark", swiftSettings: houseSettings)
+        path: "Benchmarks/IssuanceBenchmark", swiftSettings: houseSettings),
+    // Many node agents in one process, for measurements and tests.
+    .executableTarget(
+        name: "AgentSwarm",
+        dependencies: ["JOSE", "SPIFFE", "Observability", "NodeAgent", argumentParser, logging, unixSignals],
+        path: "Benchmarks/AgentSwarm", swiftSettings: houseSettings),
 ]
 
 let testTargets: [Target] = [
