@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 
 
 class Line:
@@ -13,7 +14,9 @@ class Line:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._is_whole = True
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.arrivals: list[float] = []
+        """When each connection came (monotonic clock), also those that did not get through."""
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -41,6 +44,7 @@ class Line:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            self.arrivals.append(time.monotonic())
             with self._lock:
                 far = self._dial() if self._is_whole else None
                 if far is None:
@@ -52,7 +56,10 @@ class Line:
 
     def _dial(self):
         try:
-            return socket.create_connection(("127.0.0.1", self._target), 5)
+            far = socket.create_connection(("127.0.0.1", self._target), 5)
+            # The limit is for connecting: a connection on which nothing is said for a while stays.
+            far.settimeout(None)
+            return far
         except OSError:
             return None
 
