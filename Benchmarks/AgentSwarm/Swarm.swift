@@ -1,6 +1,7 @@
 import JOSE
 import Logging
 import NodeAgent
+import Observability
 import SPIFFE
 
 #if canImport(Glibc)
@@ -37,7 +38,8 @@ struct Swarm: Sendable {
         _ number: Int, _ configuration: NodeAgentConfiguration, _ settled: @escaping @Sendable () -> Void
     ) async {
         let agent = NodeAgent(
-            configuration: configuration, logger: logger, now: Self.now, randomBytes: Self.randomBytes,
+            configuration: configuration, logger: logger, logLevel: LogLevelSwitch(logger.logLevel), now: Self.now,
+            randomBytes: Self.randomBytes,
             sleep: { try await Task.sleep(for: $0) })
         do {
             try await agent.run {

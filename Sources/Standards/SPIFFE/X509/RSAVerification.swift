@@ -1,7 +1,7 @@
 package import Crypto
 
 /// PSS signatures with a salt of any length (RFC 8017 §8.1.2), which the library does not check: see
-/// docs/decisions/14-rsa-pss-of-any-salt.md.
+/// docs/decisions/15-rsa-pss-of-any-salt.md.
 ///
 /// Node agents written in Go sign with the longest salt that fits, and the library insists on one of 32 bytes. Only public
 /// values pass through here, so nothing has to take the same time always. One check costs about twenty multiplications of
