@@ -177,8 +177,8 @@ let testTargets: [Target] = [
     tests(
         "NodeAgentTests",
         [
-            "NodeAgent", "ControlPlane", "ControlPlaneAPI", "Observability", "WorkloadAPI", "SPIFFE", "Attestation",
-            "AuditTrail", logging, grpcCore, grpcProtobuf, protobuf, crypto,
+            "NodeAgent", "ControlPlane", "ControlPlaneAPI", "Observability", "WorkloadAPI", "SPIFFE", "JOSE",
+            "Attestation", "AuditTrail", logging, grpcCore, grpcProtobuf, protobuf, crypto,
         ]),
     tests("AuditTrailTests", ["AuditTrail", "AgentShieldTesting", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests(

@@ -1,6 +1,8 @@
 import Attestation
 import AuditTrail
 import ControlPlaneAPI
+import Crypto
+import JOSE
 import SPIFFE
 import Testing
 
@@ -223,7 +225,8 @@ struct JWTCacheTests {
     @Test func `a WIT-SVID from before the clock was set back is due, and put off when that fails`() throws {
         var cache = WITCache(limit: 1)
         let token = WITCache.Token(
-            entryID: "e", id: try SPIFFEID("spiffe://lab.example/w"), text: "t", privateJWK: "", keyID: "k",
+            entryID: "e", id: try SPIFFEID("spiffe://lab.example/w"), text: "t", privateJWK: "",
+            holder: JWSVerificationKey(p256: P256.Signing.PrivateKey().publicKey, keyID: nil), jwtID: nil, keyID: "k",
             obtainedAt: UnixTime(seconds: 3600), expiresAt: UnixTime(seconds: 7200), rotatesAt: UnixTime(seconds: 5400),
             revision: 0)
         _ = cache.store(token, at: UnixTime(seconds: 3600))
