@@ -302,4 +302,67 @@ struct AddedClaimsTests {
             }
         }
     }
+
+    // MARK: the check of what was signed
+
+    static let otherThanPrepared: [(signed: JSONObject, prepared: JSONObject)] = [
+        (["team": "red"], ["team": "blue"]), ([:], ["team": "red"]), (["team": "red"], [:]),
+        (["team": "red", "more": 1], ["team": "red"]), (["team": "1"], ["team": 1]),
+    ]
+
+    @Test("a signed token that says anything else than what was prepared is thrown away", arguments: otherThanPrepared)
+    func selfCheck(signed: JSONObject, prepared: JSONObject) async throws {
+        try await TestDomain.run { domain in
+            let authorities = try await domain.open()
+            let snapshot = authorities.snapshot
+            let entry = try domain.entry()
+            let key = try domain.request().publicKey.derSPKI
+            // The same moment and the same randomness: nothing differs but the claims.
+            func terms(_ add: JSONObject) throws -> IssuanceTerms {
+                let claims: ClaimRules =
+                    add.isEmpty ? .none : try ClaimRules([try ClaimRule(path: "/**", isRequired: false, add: add)])
+                return IssuanceTerms(
+                    trustDomain: domain.trustDomain, time: domain.clock.now, x509: snapshot.x509, jwt: snapshot.jwt,
+                    wit: snapshot.wit, defaults: IssuanceDefaults(claims: claims),
+                    randomBytes: { Array(repeating: 7, count: $0) }, isRevoked: { _ in false })
+            }
+            func receipt() async throws -> AuditReceipt {
+                try await domain.log.record(
+                    AuditEvent(
+                        type: .jwtSVIDIssue, phase: .intent, agent: domain.caller.agent,
+                        resource: AuditEvent.ResourceField(kind: "jwt-svid", id: entry.spiffeID.string),
+                        decision: AuditEvent.DecisionField(action: "issue", result: .permit),
+                        correlation: AuditEvent.CorrelationField(requestID: "r")))
+            }
+            func verdict(_ signing: JSONObject, _ preparing: JSONObject) async throws -> [IssuanceError?] {
+                func failure(_ body: () throws(IssuanceError) -> Void) -> IssuanceError? {
+                    do throws(IssuanceError) {
+                        try body()
+                        return nil
+                    } catch {
+                        return error
+                    }
+                }
+                let jwt = try JWTPreparation.workload(entry, audience: ["a"], try terms(signing))
+                    .sign(consuming: try await receipt())
+                let wit = try WITPreparation.workload(entry, publicKey: key, try terms(signing))
+                    .sign(consuming: try await receipt())
+                let (jwtCheck, witCheck) = (
+                    try JWTPreparation.workload(entry, audience: ["a"], try terms(preparing)),
+                    try WITPreparation.workload(entry, publicKey: key, try terms(preparing))
+                )
+                return [
+                    failure { () throws(IssuanceError) in
+                        _ = try jwtCheck.verify(jwt, with: snapshot, at: domain.clock.now)
+                    },
+                    failure { () throws(IssuanceError) in
+                        _ = try witCheck.verify(wit, with: snapshot, at: domain.clock.now)
+                    },
+                ]
+            }
+            #expect(try await verdict(prepared, prepared) == [nil, nil])
+            let refused = IssuanceError.selfCheckFailed("it is not what was prepared")
+            #expect(try await verdict(signed, prepared) == [refused, refused])
+        }
+    }
 }
