@@ -12,7 +12,7 @@ struct FetchTimeoutTests {
     private let clock = ManualClock(UnixTime(seconds: 1_800_000_000))
 
     private func fetch(port: Int, _ domain: TestTrustDomain, timeout: Duration) async throws -> [UInt8] {
-        let client = BundleEndpointClient(timeout: timeout, now: { clock.time })
+        let client = BundleEndpointClient(timeout: timeout, now: { clock.time }, isRevoked: { _ in false })
         return try await client.fetch(
             try HTTPSURL("https://127.0.0.1:\(port)/bundle"),
             .spiffe(endpointID: try domain.id("/endpoint"), bundle: domain.bundle))
