@@ -324,7 +324,7 @@ struct AddedClaimsTests {
                 return IssuanceTerms(
                     trustDomain: domain.trustDomain, time: domain.clock.now, x509: snapshot.x509, jwt: snapshot.jwt,
                     wit: snapshot.wit, defaults: IssuanceDefaults(claims: claims),
-                    randomBytes: { Array(repeating: 7, count: $0) }, isRevoked: { _ in false })
+                    randomBytes: { Array(repeating: 7, count: $0) }, revoked: nil)
             }
             func receipt() async throws -> AuditReceipt {
                 try await domain.log.record(
