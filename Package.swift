@@ -157,6 +157,8 @@ let benchmarkTargets: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    // What several of them need to run other programs.
+    .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests(
         "SQLiteStorageTests",
@@ -185,7 +187,7 @@ let testTargets: [Target] = [
         "IssuanceTests",
         [
             "Issuance", "Registry", "Revocation", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE",
-            x509, asn1, crypto,
+            "TestPrograms", x509, asn1, crypto,
         ]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),
     tests(
@@ -197,9 +199,9 @@ let testTargets: [Target] = [
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
-    tests("SPIFFETests", ["SPIFFE", "JOSE", crypto, x509, asn1]),
+    tests("SPIFFETests", ["SPIFFE", "JOSE", "TestPrograms", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
-    tests("PeerTLSTests", ["PeerTLS", "AgentShieldTesting", "SPIFFE", nioCore, nioPosix, nioSSL]),
+    tests("PeerTLSTests", ["PeerTLS", "AgentShieldTesting", "TestPrograms", "SPIFFE", nioCore, nioPosix, nioSSL]),
     tests(
         "PeerHTTPTests",
         ["PeerHTTP", "PeerTLS", "AgentShieldTesting", "SPIFFE", hummingbird, nioCore, nioPosix, nioSSL, logging]),
@@ -210,7 +212,9 @@ let testTargets: [Target] = [
             "JOSE",
             hummingbird, httpClient, nioCore, nioPosix, nioSSL, crypto,
         ]),
-    tests("PeerRPCTests", ["PeerRPC", nioCore, nioHPACK, nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
+    tests(
+        "PeerRPCTests",
+        ["PeerRPC", "TestPrograms", nioCore, nioHPACK, nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
     tests("SecretDiscoveryTests", ["SecretDiscovery", "SPIFFE", protobuf]),
     tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
     tests(

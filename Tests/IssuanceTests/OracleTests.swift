@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import SPIFFE
 import SwiftASN1
+import TestPrograms
 import Testing
 @_spi(FixedExpiryValidationTime) import X509
 
@@ -108,16 +109,7 @@ struct OracleTests {
     }
 
     private func openSSL(_ arguments: String...) async throws -> Int32 {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        // `waitUntilExit` runs a run loop on a thread of the pool and can miss the end.
-        for _ in 0..<1000 where process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
-        try #require(!process.isRunning)
-        return process.terminationStatus
+        try await TestProgram(["openssl"] + arguments).ended()
     }
 
     @Test func `a token verifies with nothing but Foundation and the bundle's key`() async throws {

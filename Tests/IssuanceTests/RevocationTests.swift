@@ -5,6 +5,7 @@ import Registry
 import Revocation
 import SPIFFE
 import Synchronization
+import TestPrograms
 import Testing
 
 @testable import Issuance
@@ -449,14 +450,6 @@ struct RevocationRegisterTests {
     }
 
     private func openSSL(_ arguments: [String]) async throws -> Int32 {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        for _ in 0..<1000 where process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
-        try #require(!process.isRunning)
-        return process.terminationStatus
+        try await TestProgram(["openssl"] + arguments).ended()
     }
 }

@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import TestPrograms
 
 extension TestIdentity {
     /// Writes both files as PEM; returns the certificate's path and the key's.
@@ -17,46 +17,25 @@ extension TestIdentity {
 
 /// `openssl s_client`: a TLS client that can resume sessions and misbehave.
 final class OpenSSLClient {
-    private let process = Process()
-    private let input = Pipe()
-    private let collected = Collected()
-
-    private final class Collected: Sendable {
-        let text = Mutex("")
-    }
+    private let program: TestProgram
 
     init(
         port: Int, files: (certificate: String, key: String), arguments: [String],
         protocolArguments: [String] = ["-tls1_3", "-alpn", "h2"]
     ) throws {
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
-            ["openssl", "s_client", "-connect", "127.0.0.1:\(port)", "-cert", files.certificate, "-key", files.key]
-            + protocolArguments + arguments
-        let output = Pipe()
-        process.standardInput = input
-        process.standardOutput = output
-        process.standardError = output
-        output.fileHandleForReading.readabilityHandler = { [collected] handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            collected.text.withLock { $0 += String(decoding: data, as: UTF8.self) }
-        }
-        try process.run()
+        program = try TestProgram(
+            [
+                "openssl", "s_client", "-connect", "127.0.0.1:\(port)", "-cert", files.certificate, "-key", files.key,
+            ] + protocolArguments + arguments, hasInput: true)
     }
 
-    deinit { stop() }
+    var output: String { program.output }
+    var isRunning: Bool { program.isRunning }
 
-    var output: String { collected.text.withLock { $0 } }
-    var isRunning: Bool { process.isRunning }
-
-    func send(_ text: String) { input.fileHandleForWriting.write(Data(text.utf8)) }
+    func send(_ text: String) { program.send(text) }
 
     /// Stops reading and answering, as a hanging peer does.
-    func pause() { kill(process.processIdentifier, SIGSTOP) }
+    func pause() { program.signal(SIGSTOP) }
 
-    func stop() {
-        guard process.isRunning else { return }
-        kill(process.processIdentifier, SIGKILL)
-    }
+    func stop() { program.kill() }
 }

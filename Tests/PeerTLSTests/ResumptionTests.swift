@@ -2,6 +2,7 @@ import AgentShieldTesting
 import Foundation
 import PeerTLS
 import SPIFFE
+import TestPrograms
 import Testing
 
 /// A resumed session skips the verification callback, so its peer has to be judged again. `openssl s_client` resumes.
@@ -28,42 +29,24 @@ import Testing
         }
         let certificates = svid.chain.map { PEM.encode(label: PEM.certificateLabel, der: $0) }
         let leaf = try write("leaf.pem", certificates[0] + svid.privateKeyPEM)
-        let output = "\(directory)/\(UUID().uuidString)"
         var words =
             [
-                "timeout", "20", "openssl", "s_client", "-tls1_3", "-connect", "127.0.0.1:\(server.port)", "-cert",
-                leaf,
-                "-key", leaf,
+                "openssl", "s_client", "-tls1_3", "-connect", "127.0.0.1:\(server.port)", "-cert", leaf, "-key", leaf,
             ] + arguments
         if certificates.count > 1 {
             words += ["-cert_chain", try write("chain.pem", certificates.dropFirst().joined())]
         }
-        // Through files, because Foundation can lose the end of a pipe and of a process.
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", "\"$@\" > '\(output)' 2>/dev/null; : > '\(output).end'", "sh"] + words
-        let input = Pipe()
-        process.standardInput = input
-        try process.run()
-        input.fileHandleForWriting.write(Data("hello-echo\n".utf8))
+        let program = try TestProgram(words, hasInput: true)
+        program.send("hello-echo\n")
         // The session ticket comes before the first answer.
-        await wait { text(output).contains("hello-echo") || hasEnded(output) }
-        try? input.fileHandleForWriting.write(contentsOf: Data("Q\n".utf8))
-        try? input.fileHandleForWriting.close()
-        await wait { hasEnded(output) }
-        return text(output)
+        for _ in 0..<2000 where program.isRunning && !program.output.contains("hello-echo") {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        program.send("Q\n")
+        program.closeInput()
+        _ = try await program.ended()
+        return program.output
     }
-
-    /// Returns when the condition holds, or when `timeout` must have ended the program.
-    private func wait(_ condition: () -> Bool) async {
-        for _ in 0..<2500 where !condition() { try? await Task.sleep(for: .milliseconds(10)) }
-    }
-
-    private func text(_ output: String) -> String {
-        String(decoding: FileManager.default.contents(atPath: output) ?? Data(), as: UTF8.self)
-    }
-
-    private func hasEnded(_ output: String) -> Bool { FileManager.default.fileExists(atPath: output + ".end") }
 
     enum Change: CaseIterable {
         case none, authorityGone, certificateExpired

@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import SPIFFE
 import SwiftASN1
+import TestPrograms
 import Testing
 import X509
 
@@ -123,20 +124,13 @@ import X509
             try Data(PEM.encode(label: "CERTIFICATE", der: bytes).utf8).write(to: file)
             return file.path()
         }
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = try [
+        let program = try TestProgram([
             "openssl", "verify", "-x509_strict", "-attime", "\(now.seconds)", "-purpose", "sslclient", "-CAfile",
             write("root.pem", root.der), "-untrusted", write("child.pem", child.der),
             write("leaf.pem", child.leaf(dnsNames: ["agent.example.org"])),
-        ]
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        // `waitUntilExit` runs a run loop on a thread of the pool and can miss the end.
-        for _ in 0..<1000 where process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
-        try #require(!process.isRunning)
-        #expect(process.terminationStatus == 0)
+        ])
+        let code = try await program.ended()
+        #expect(code == 0, "\(program.output)")
     }
 
     @Test func `times after 2049 and long names are written by the rules`() throws {
