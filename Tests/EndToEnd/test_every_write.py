@@ -1,7 +1,7 @@
 """The control plane dies at one write after another of each administrative act, and comes back.
 
 Whatever it was about: the log verifies, the act is wholly there with its record or wholly absent, and what a client was told
-is so. Each act dies at its first write, then at its second, until it survives; acts take turns for AGENTSHIELD_CRASH_SECONDS.
+is so. Each act dies at its first write, then at a later one, until it survives or its share of AGENTSHIELD_CRASH_SECONDS is over.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from stage.tracer import Deadly, why_not
 from wire import messages as m
 from wire.admin import entry
 
-SECONDS = float(os.environ.get("AGENTSHIELD_CRASH_SECONDS", "60"))
+SECONDS = float(os.environ.get("AGENTSHIELD_CRASH_SECONDS", "40"))
 STEP = 3
 """Of the writes of an act every so many-th is tried before the ones in between."""
 
@@ -50,8 +50,8 @@ class Act:
 class Plane:
     """A control plane that is killed and started again, and what its acts look at."""
 
-    def __init__(self):
-        self.domain = Deployment("every-write.test")
+    def __init__(self, domain: Optional[Deployment]):
+        self.domain = domain
         self.number = 0
         self.seen = 0
 
@@ -135,6 +135,17 @@ class Plane:
             events.extend(page)
 
 
+class Refused(Exception):
+    """The answer was an error."""
+
+
+def good(results: list) -> list:
+    for result in results:
+        if result.status.code != 0:
+            raise Refused(result.status.message)
+    return results
+
+
 def acts(plane: Plane) -> list[Act]:
     name = lambda: f"td{plane.number}.test"  # noqa: E731
     jti = lambda: f"jti-{plane.number}"  # noqa: E731
@@ -158,6 +169,9 @@ def acts(plane: Plane) -> list[Act]:
         ]["authority_id"]
 
     def one_old() -> None:
+        # One that an earlier round has tainted goes first; another one is not tainted, and that is refused.
+        if old := plane.authority("old"):
+            plane.domain.cli("localauthority", "x509", "revoke", "-authorityID", old, check=False)
         ready_to_activate()
         if not plane.authority("old"):
             plane.domain.cli("localauthority", "x509", "activate", "-authorityID", before["next"])
@@ -173,12 +187,13 @@ def acts(plane: Plane) -> list[Act]:
         return lambda: plane.domain.cli("localauthority", "x509", act, "-authorityID", before[which])
 
     def made_batch() -> None:
-        plane.domain.admin.create(*plane.batch())
+        before["entry"] = good(plane.domain.admin.create(*plane.batch()))[1].entry.id
 
     return [
-        Act("create entries", "entry.create", nothing, lambda: plane.domain.admin.create(*plane.batch()), plane.has_batch),
-        Act("delete entries", "entry.delete", made_batch,
-            lambda: plane.domain.admin.delete(*(one.id for one in plane.entries())), lambda: not plane.entries()),
+        Act("create entries", "entry.create", nothing, lambda: good(plane.domain.admin.create(*plane.batch())), plane.has_batch),
+        # One of them: each deletion of a batch is an act of its own.
+        Act("delete an entry", "entry.delete", made_batch, lambda: good(plane.domain.admin.delete(before["entry"])),
+            lambda: before["entry"] not in {one.id for one in plane.entries()}),
         Act("create a relationship", "federation.create", nothing,
             lambda: plane.domain.cli("federation", "create", "-trustDomain", name(), "-bundleEndpointURL",
                                      f"https://{name()}/", "-bundleEndpointProfile", "https_web"),
@@ -214,7 +229,7 @@ def round_of(plane: Plane, act: Act, number: int) -> None:
     try:
         act.do()
         told = True
-    except (grpc.RpcError, CommandFailed) as error:
+    except (grpc.RpcError, CommandFailed, Refused) as error:
         told, failure = False, error
     finally:
         deadly.detach()
@@ -223,7 +238,7 @@ def round_of(plane: Plane, act: Act, number: int) -> None:
             domain.server.popen.wait(20)
     act.tried.add(number)
     if domain.server.popen.poll() is None:
-        act.survives = number
+        act.survives = min(number, act.survives or number)
         assert told, f"{act.name} failed without a kill: {failure}"
         assert act.there()
         return
@@ -246,26 +261,29 @@ def round_of(plane: Plane, act: Act, number: int) -> None:
     assert all(name.endswith(".pem") for name in keys), f"{where}: {sorted(keys)}"
 
 
-@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
-def test_an_act_is_wholly_there_or_wholly_absent_at_whatever_write_it_dies():
-    plane = Plane()
+ACTS = [act.name for act in acts(Plane(None))]
+
+
+@pytest.fixture
+def plane():
+    plane = Plane(Deployment("every-write.test"))
     try:
         plane.domain.start_server()
-        everything = acts(plane)
-        todo = list(everything)
-        deadline = time.monotonic() + SECONDS
-        while todo:
-            act = todo.pop(0)
-            number = act.next()
-            if number is None:
-                continue
-            round_of(plane, act, number)
-            todo.append(act)
-            if time.monotonic() > deadline and all(act.tried for act in everything):
-                break
-        print(*(f"{act.name}: tried {sorted(act.tried)}, survives {act.survives}" for act in everything), sep="\n")
-        assert all(1 in act.tried and act.survives != 1 for act in everything), "each act has died once at least"
-        plane.domain.stop()
-        assert run_cli("log", "verify", "-dataDir", plane.domain.data).returncode == 0
+        yield plane
     finally:
         plane.domain.discard()
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+@pytest.mark.parametrize("name", ACTS)
+def test_an_act_is_wholly_there_or_wholly_absent_at_whatever_write_it_dies(plane, name):
+    (act,) = (one for one in acts(plane) if one.name == name)
+    deadline = time.monotonic() + SECONDS / len(ACTS)
+    while (number := act.next()) is not None:
+        round_of(plane, act, number)
+        if time.monotonic() > deadline and len(act.tried) > 1:
+            break
+    print(f"{act.name}: tried {sorted(act.tried)}, survives {act.survives}")
+    assert 1 in act.tried and act.survives != 1, "it has died once at least"
+    plane.domain.stop()
+    assert run_cli("log", "verify", "-dataDir", plane.domain.data).returncode == 0
