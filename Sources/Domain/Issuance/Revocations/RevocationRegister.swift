@@ -255,7 +255,8 @@ package final class RevocationRegister: Sendable {
     private func observed(_ next: StoredRevocations) async -> AuditEvent.EffectField.Observed {
         state.withLock { $0.mustReload = true }
         guard let stored = try? await store.load() else { return .unknown }
-        guard stored == next else {
+        // Each state has a number of its own.
+        guard stored.sequence == next.sequence else {
             state.withLock { $0.mustReload = false }
             return .none
         }
