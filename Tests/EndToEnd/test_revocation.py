@@ -18,6 +18,9 @@ from harness.polling import eventually
 from harness.process import Process
 from stage.deployment import Deployment, log_events, uid_selector
 from stage.line import Line
+from wire import messages as m
+from wire.spire_agent import Identity
+from wire.status import denied_reason
 
 
 def serial(response) -> int:
@@ -194,6 +197,40 @@ def test_the_former_key_of_tokens_is_revoked_with_all_that_it_signed(deployment)
             return jwt.get_unverified_header(new)["kid"] == prepared and verdict(api, new) == grpc.StatusCode.OK
 
         eventually(fresh, "a token of the other key")
+
+
+@pytest.mark.parametrize("what", ["serial", "key"])
+def test_the_control_plane_refuses_what_is_revoked_at_every_call(deployment, what):
+    """A node agent is told to come back with another certificate; for anybody else it is the end"""
+    domain = deployment("asked.test")
+    administrator = domain.entry("/root", ["unix:uid:4242"], admin=True)
+
+    def name(leaf) -> str:
+        return f"{leaf.serial_number:032x}" if what == "serial" else thumbprint(leaf.public_key())
+
+    with domain.spire_agent() as node, domain.spire_agent() as other:
+        node.attest(domain.admin.join_token().encode())
+        node.sync()
+        signed = node.sign([administrator.id])[administrator.id]
+        other.adopt(Identity(signed.chain, signed.key, signed.id, signed.expires_at))
+
+        def by_node():
+            node.sync()
+
+        def by_administrator():
+            other.entry_api.ListEntries(m.entry.ListEntriesRequest(), timeout=20)
+
+        for call, leaf, reason in (
+            (by_administrator, other.identity.leaf, None), (by_node, node.identity.leaf, "AGENT_NOT_ACTIVE"),
+        ):  # fmt: skip
+            call()
+            domain.cli("revoke", f"-{what}", name(leaf))
+            with pytest.raises(grpc.RpcError) as refused:
+                call()
+            assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+            assert denied_reason(refused.value) == reason
+            domain.cli("unrevoke", f"-{what}", name(leaf))
+            call()
 
 
 @pytest.fixture
