@@ -29,6 +29,8 @@ class ReverseTunnel:
         self._carriers: set[asyncio.Task] = set()
         self.accepted = 0
         self.refused: list[Exception] = []
+        # Made here, not in the thread: a test may close the tunnel before that has begun.
+        self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -53,7 +55,6 @@ class ReverseTunnel:
             self._loop.close()
 
     async def _serve(self) -> None:
-        self._stop = asyncio.Event()
         accepting = asyncio.create_task(self._accept())
         await self._stop.wait()
         accepting.cancel()
