@@ -58,7 +58,7 @@ soak-short: debug
 	KILLS=0 MINUTES=$${MINUTES:-2} scripts/soak
 
 scale: debug ## 100,000 entries in one registry: counted, listed, found, also after a restart (ENTRIES=…)
-	ENTRIES=$${ENTRIES:-100000} scripts/end-to-end Tests/EndToEnd/test_scale.py -k large_registry -rP
+	ENTRIES=$${ENTRIES:-100000} scripts/end-to-end Tests/EndToEnd/test_scale.py -k large_registry -rP -o faulthandler_timeout=900
 
 sanitize: prepare ## Swift tests under the thread and the address sanitizer (TARGETS=…)
 	scripts/sanitize thread $(TARGETS)
