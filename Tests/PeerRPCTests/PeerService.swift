@@ -22,6 +22,8 @@ final class PeerService: RegistrableRPCService {
 
     static let echo = MethodDescriptor(
         fullyQualifiedService: "test.Peer", method: "Echo", type: .bidirectionalStreaming)
+    static let giveUp = MethodDescriptor(
+        fullyQualifiedService: "test.Peer", method: "GiveUp", type: .bidirectionalStreaming)
     static let refuse = MethodDescriptor(
         fullyQualifiedService: "test.Peer", method: "Refuse", type: .bidirectionalStreaming)
 
@@ -62,6 +64,21 @@ final class PeerService: RegistrableRPCService {
         ) { request, _ in
             StreamingServerResponse { writer in
                 for try await message in request.messages { try await writer.write(message) }
+                return [:]
+            }
+        }
+        router.registerHandler(
+            forMethod: Self.giveUp, deserializer: BytesCoder(), serializer: BytesCoder()
+        ) { request, _ in
+            StreamingServerResponse { writer in
+                try await writer.write([])
+                // One task reads until it is cancelled, the other decides.
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { for try await _ in request.messages {} }
+                    group.addTask { throw RPCError(code: .aborted, message: "enough") }
+                    defer { group.cancelAll() }
+                    try await group.next()
+                }
                 return [:]
             }
         }

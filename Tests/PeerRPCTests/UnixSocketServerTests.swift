@@ -91,6 +91,21 @@ import Testing
         }
     }
 
+    @Test func `a call that gives up ends although its reader waits for the client`() async throws {
+        try await withServer(server()) {
+            try await withUnixClient(path) { client in
+                let error = await #expect(throws: RPCError.self) {
+                    try await client.bidirectionalStreaming(
+                        request: StreamingClientRequest { _ in try await Task.sleep(for: .seconds(600)) },
+                        descriptor: PeerService.giveUp, serializer: BytesCoder(), deserializer: BytesCoder(),
+                        options: .large
+                    ) { response in for try await _ in response.messages {} }
+                }
+                #expect(error?.code == .aborted)
+            }
+        }
+    }
+
     @Test func `a method that is not there is unimplemented`() async throws {
         try await withServer(server()) {
             let method = MethodDescriptor(fullyQualifiedService: "test.Peer", method: "Nothing")

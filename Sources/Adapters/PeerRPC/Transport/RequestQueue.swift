@@ -8,11 +8,13 @@ import Synchronization
 final class RequestQueue: Sendable {
     typealias Part = RPCRequestPart<MessageBytes>
 
+    private typealias Consumer = UnsafeContinuation<Result<Part?, any Error>, Never>
+
     private struct State {
         var parts: CircularBuffer<Part> = []
         var bytes = 0
         var end: Result<Void, any Error>?
-        var consumer: UnsafeContinuation<Result<Part?, any Error>, Never>?
+        var consumer: Consumer?
         var isHeldBack = false
     }
 
@@ -36,7 +38,7 @@ final class RequestQueue: Sendable {
     }
 
     func add(_ part: Part) {
-        let consumer = state.withLock { state -> UnsafeContinuation<Result<Part?, any Error>, Never>? in
+        let consumer = state.withLock { state -> Consumer? in
             guard state.end == nil else { return nil }
             if let consumer = state.consumer {
                 state.consumer = nil
@@ -51,7 +53,7 @@ final class RequestQueue: Sendable {
 
     /// The request is complete, or has failed; what was received before is still handed out. Counts once.
     func finish(throwing error: RPCError? = nil) {
-        let consumer = state.withLock { state -> UnsafeContinuation<Result<Part?, any Error>, Never>? in
+        let consumer = state.withLock { state -> Consumer? in
             guard state.end == nil else { return nil }
             state.end = error.map { .failure($0) } ?? .success(())
             defer { state.consumer = nil }
@@ -83,19 +85,35 @@ final class RequestQueue: Sendable {
             try result.get()
             return nil
         case .wait:
-            return try await withUnsafeContinuation { consumer in
+            return try await wait()
+        }
+    }
+
+    /// Waits for the next part, for the end, or until the task is cancelled: a handler that ends otherwise cancels its
+    /// reader.
+    private func wait() async throws -> Part? {
+        try await withTaskCancellationHandler {
+            try await withUnsafeContinuation { (consumer: Consumer) in
                 let known = state.withLock { state -> Result<Part?, any Error>? in
                     if let part = state.parts.popFirst() {
                         state.bytes -= part.byteCount
                         return .success(part)
                     }
                     if let end = state.end { return end.map { nil } }
+                    // Looked at under the lock: a cancellation after this finds the consumer.
+                    guard !Task.isCancelled else { return .failure(CancellationError()) }
                     // INVARIANT: one consumer; a second one at the same time would never be answered.
                     state.consumer = consumer
                     return nil
                 }
                 if let known { consumer.resume(returning: known) }
             }.get()
+        } onCancel: {
+            let consumer = state.withLock { state in
+                defer { state.consumer = nil }
+                return state.consumer
+            }
+            consumer?.resume(returning: .failure(CancellationError()))
         }
     }
 }
