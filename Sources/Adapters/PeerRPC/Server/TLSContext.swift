@@ -16,6 +16,8 @@ extension PeerServer {
             configuration.certificateVerification = .optionalVerification
             configuration.trustRoots = .certificates([])
             configuration.applicationProtocols = ["h2"]
+            // A client that never answers close_notify must not hold up the end of a server.
+            configuration.shutdownTimeout = .seconds(1)
             return try NIOSSLContext(configuration: configuration)
         } catch {
             throw .unusableIdentity(String(describing: error))
