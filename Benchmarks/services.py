@@ -24,6 +24,7 @@ from harness import domain as shield  # noqa: E402
 from wire import messages as m  # noqa: E402
 from wire.admin import Admin, entry  # noqa: E402
 from wire.keys import csr, new_key, spiffe_id  # noqa: E402
+from wire.spire_agent import Identity  # noqa: E402
 from wire.workload import Workload, first  # noqa: E402
 
 DOMAIN = "bench.test"
@@ -106,6 +107,17 @@ def node_agents(server, count: int, entries: int):
     return found
 
 
+def administrator(server):
+    """Four connections with the X.509-SVID of an admin workload."""
+    server.admin.create_one(entry(f"{server.id}/admin", server.id + "/spire/agent/nobody", ["unix:uid:0"], admin=True))
+    key = new_key()
+    svid = server.admin.svids.MintX509SVID(m.svid.MintX509SVIDRequest(csr=csr(key, uri=f"{server.id}/admin"))).svid
+    connections = [server.spire_agent() for _ in range(4)]
+    for connection in connections:
+        connection.adopt(Identity(list(svid.cert_chain), key, f"{server.id}/admin", svid.expires_at))
+    return connections
+
+
 def issuing() -> None:
     server = shield.start_server(DOMAIN, extra=QUIET)
     process = server.processes[0]
@@ -122,6 +134,12 @@ def issuing() -> None:
             lambda n: agents[n % 4][0].svid_api.NewJWTSVID(
                 m.svid.NewJWTSVIDRequest(entry_id=agents[n % 4][1][n], audience=["bench"]), timeout=60
             ),
+        )  # fmt: skip
+        admin = administrator(server)
+        minted = m.svid.MintX509SVIDRequest(csr=csr(new_key(), uri=f"{server.id}/minted"))
+        measure(
+            "single X.509-SVID mint over mTLS, 16 clients on 4 connections", process, 16, 6,
+            lambda n: admin[n % 4].svid_api.MintX509SVID(minted, timeout=60),
         )  # fmt: skip
         admins = [Admin(server.admin_socket) for _ in range(16)]
         mint = m.svid.MintX509SVIDRequest(csr=csr(new_key(), uri=f"{server.id}/minted"))

@@ -43,6 +43,8 @@ class Process:
         return self.popen.pid
 
     def log(self, lines: int = 80) -> str:
+        if not self.log_path.exists():
+            return "(the folder of the test has gone, and the log with it)"
         text = self.log_path.read_text(errors="replace").splitlines()
         return "\n".join(text[-lines:])
 
