@@ -22,6 +22,9 @@ struct ConnectionPipeline: Sendable {
     private static let maximumHeaderBytes = 16 * 1024
     /// Bytes of requests that may be on their way, of one call and of one connection.
     private static let window = 256 * 1024
+    /// Streams that a client may reset, or have refused while it still sends, in 30 s; then its connection ends. Clients
+    /// that fetch and cancel, or whose calls are refused at once, come to some hundreds.
+    private static let resets = 2000
 
     /// Runs on the event loop of the channel.
     func configure(_ channel: any Channel, _ connection: PeerConnectionHandler) throws {
@@ -61,6 +64,7 @@ struct ConnectionPipeline: Sendable {
             HTTP2Setting(parameter: .maxHeaderListSize, value: Self.maximumHeaderBytes),
         ]
         configuration.targetWindowSize = Self.window
+        configuration.maximumRecentlyResetStreams = Self.resets
         return configuration
     }
 
@@ -69,6 +73,8 @@ struct ConnectionPipeline: Sendable {
         configuration.targetWindowSize = Self.window
         configuration.outboundBufferSizeHighWatermark = 64 * 1024
         configuration.outboundBufferSizeLowWatermark = 32 * 1024
+        configuration.streamResetFrameRateLimit.maximumCount = Self.resets
+        configuration.streamErrorRateLimit.maximumCount = Self.resets
         return configuration
     }
 }
