@@ -39,6 +39,8 @@ let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// A library target on its floor: `Sources/<floor>/<name>`.
@@ -131,7 +133,7 @@ let executables: [Target] = [
         dependencies: [
             "LaunchSystem", "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "Issuance", "PeerRPC",
             "WorkloadAPI", "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent",
-            argumentParser, yams,
+            argumentParser, yams, subprocess, system,
             logging, unixSignals, grpcCore, grpcTransport, protobuf,
             crypto,
         ],
@@ -251,6 +253,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
@@ -259,6 +262,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
     targets: standards + domain + adapters + applications + executables + benchmarkTargets + testTargets + fuzzTargets
 )

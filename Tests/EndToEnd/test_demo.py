@@ -32,7 +32,10 @@ class Demo:
             assert self.process.poll() is None, self.transcript.read_text()
             return text in self.transcript.read_text()
 
-        eventually(told, f"the demonstration tells {text!r}", within=60)
+        try:
+            eventually(told, f"the demonstration tells {text!r}", within=60)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{self.transcript.read_text()}") from None
 
     def others(self) -> dict[int, str]:
         """Every other process of the demonstration's session, or one that knows its directory."""

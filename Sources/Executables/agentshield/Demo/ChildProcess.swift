@@ -1,65 +1,71 @@
-import Foundation
+import Subprocess
 import Synchronization
+import SystemPackage
 
 /// A process that the demonstration starts, with its output line by line.
-final class ChildProcess: @unchecked Sendable {
-    // INVARIANT: `process` is configured before it runs and only asked for its state and terminated after.
-    private let process = Foundation.Process()
-    private let output = Pipe()
+final class ChildProcess: Sendable {
     /// Its output, standard output and standard error together, line by line.
     let lines: AsyncStream<String>
+    private let life: Task<Int32, any Error>
+    private let isOver: Flag
 
-    /// Starts `path` with these arguments; `environment` is added to ours.
-    init(_ path: String, _ arguments: [String], environment: [String: String] = [:]) throws {
-        let (lines, continuation) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1000))
+    /// How long it has for an orderly end.
+    private static let patience = Duration.seconds(5)
+
+    /// Starts `path` with these arguments; `environment` is added to ours. That it cannot be started is told by ``ended()``.
+    init(_ path: String, _ arguments: [String], environment: [String: String] = [:]) {
+        let (lines, output) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1000))
+        let isOver = Flag()
         self.lines = lines
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
-        process.standardOutput = output
-        process.standardError = output
-        process.standardInput = FileHandle.nullDevice
-        let rest = Mutex<[UInt8]>([])
-        output.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            let whole = rest.withLock { rest -> [String] in
-                rest += data
-                var whole: [String] = []
-                while let end = rest.firstIndex(of: 0x0a) {
-                    whole.append(String(decoding: rest[..<end], as: UTF8.self))
-                    rest.removeSubrange(...end)
-                }
-                return whole
+        self.isOver = isOver
+        life = Task {
+            defer {
+                isOver.value.store(true, ordering: .releasing)
+                output.finish()
             }
-            for line in whole { continuation.yield(line) }
-            if data.isEmpty {
-                handle.readabilityHandler = nil
-                continuation.finish()
-            }
+            return try await Self.run(path, arguments, environment) { output.yield($0) }
         }
-        do {
-            try process.run()
-        } catch {
-            throw CommandFailure("cannot start `\(path)`: \(error.localizedDescription)")
-        }
-        // Ours must go, or the end of its output would never come.
-        try? output.fileHandleForWriting.close()
     }
 
-    var isRunning: Bool { process.isRunning }
+    /// Runs it to its end; a cancelled task ends it. Returns its exit code, or 128 and the signal that ended it.
+    private static func run(
+        _ path: String, _ arguments: [String], _ environment: [String: String],
+        tell: @Sendable (String) -> Void
+    ) async throws -> Int32 {
+        var options = PlatformOptions()
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: patience)]
+        let added = environment.map { (Subprocess.Environment.Key(stringLiteral: $0.key), Optional($0.value)) }
+        do {
+            let result = try await Subprocess.run(
+                .path(FilePath(path)), arguments: Arguments(arguments),
+                environment: .inherit.updating(Dictionary(uniqueKeysWithValues: added)), platformOptions: options,
+                input: .none, output: .sequence, error: .combinedWithOutput
+            ) { execution in
+                for try await line in execution.standardOutput.strings() { tell(line) }
+            }
+            return switch result.terminationStatus {
+            case .exited(let code): code
+            case .signaled(let signal): 128 + signal
+            }
+        } catch let error as SubprocessError {
+            throw CommandFailure("`\(path)` cannot be run: \(error)")
+        }
+    }
+
+    var isRunning: Bool { !isOver.value.load(ordering: .acquiring) }
 
     /// Asks it to end and waits; after five seconds it is killed.
     func stop() async {
-        guard process.isRunning else { return }
-        process.terminate()
-        for _ in 0..<100 where process.isRunning { try? await Task.sleep(for: .milliseconds(50)) }
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        for _ in 0..<100 where process.isRunning { try? await Task.sleep(for: .milliseconds(20)) }
+        life.cancel()
+        _ = await life.result
     }
 
-    /// Its exit code, once it has ended by itself.
+    /// Its exit code, once it has ended by itself; 128 and the signal that ended it.
     func ended() async throws -> Int32 {
-        while process.isRunning { try await Task.sleep(for: .milliseconds(20)) }
-        return process.terminationStatus
+        try await life.value
+    }
+
+    private final class Flag: Sendable {
+        let value = Atomic(false)
     }
 }

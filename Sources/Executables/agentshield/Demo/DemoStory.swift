@@ -44,7 +44,7 @@ final class DemoStory: Sendable {
     private func startTrustDomain() async throws {
         head("1  A trust domain: control plane and node agent, one command")
         show("agentshield up -trustDomain \(domain) -dataDir DIR")
-        let up = try start(
+        let up = start(
             agentshield,
             [
                 "up", "-trustDomain", domain, "-dataDir", "\(directory)/data", "-serverPort", "0", "-httpsPort", "0",
@@ -72,7 +72,7 @@ final class DemoStory: Sendable {
     private func startWeather() async throws -> String {
         head("3  The weather agent serves over mutual TLS and answers the planner only")
         show("agentshield run --as weather -- demo-agent serve …")
-        let child = try launch(
+        let child = launch(
             "weather",
             [
                 agent, "serve", "--listen", "127.0.0.1:0", "--allow", plannerID, "--port-file",
@@ -87,7 +87,7 @@ final class DemoStory: Sendable {
     private func callAndRotate(_ url: String) async throws {
         head("4  The planner calls it every second; both identities rotate under the running call")
         show("agentshield run --as planner -- demo-agent call …")
-        let planner = try launch(
+        let planner = launch(
             "planner", [agent, "call", "--url", url, "--server", weatherID, "--every", "1000ms", "--for", "12s"])
         await tell(planner)
         guard try await planner.ended() == 0 else { throw CommandFailure("the planner's calls failed") }
@@ -97,20 +97,20 @@ final class DemoStory: Sendable {
         head("5  Impostors: the same program outside, under another name, and as somebody's tool")
         let call = ["call", "--url", url, "--server", weatherID, "--every", "500ms", "--for", "1s", "--wait", "2"]
         try await refuse("demo-agent without a launch has no identity") {
-            try start(agent, call, environment: workloadEnvironment)
+            start(agent, call, environment: workloadEnvironment)
         }
         try await refuse("agentshield run --as stranger: \(strangerID) is not allowed") {
-            try launch("stranger", [agent] + call)
+            launch("stranger", [agent] + call)
         }
         // The shell stays, so that the agent is its child.
         try await refuse("a tool that the planner starts is launch:role:child and not the planner") {
-            try launch("planner", ["/bin/sh", "-c", "\"$@\"; exit $?", "tool", agent] + call)
+            launch("planner", ["/bin/sh", "-c", "\"$@\"; exit $?", "tool", agent] + call)
         }
     }
 
-    private func refuse(_ who: String, _ begin: () throws -> ChildProcess) async throws {
+    private func refuse(_ who: String, _ begin: () -> ChildProcess) async throws {
         say("   \(who):")
-        let impostor = try begin()
+        let impostor = begin()
         await tell(impostor)
         guard try await impostor.ended() != 0 else { throw CommandFailure("an impostor was not refused: \(who)") }
     }
@@ -166,14 +166,14 @@ final class DemoStory: Sendable {
     private var workloadEnvironment: [String: String] { ["SPIFFE_ENDPOINT_SOCKET": "unix://\(workloadSocket)"] }
 
     /// Starts a command under a name: `agentshield run --as NAME -- COMMAND …`.
-    private func launch(_ name: String, _ command: [String]) throws -> ChildProcess {
-        try start(agentshield, ["run", "--as", name, "--"] + command, environment: workloadEnvironment)
+    private func launch(_ name: String, _ command: [String]) -> ChildProcess {
+        start(agentshield, ["run", "--as", name, "--"] + command, environment: workloadEnvironment)
     }
 
     private func start(
         _ path: String, _ arguments: [String], environment: [String: String] = [:]
-    ) throws -> ChildProcess {
-        let child = try ChildProcess(path, arguments, environment: environment)
+    ) -> ChildProcess {
+        let child = ChildProcess(path, arguments, environment: environment)
         children.withLock { $0.append(child) }
         return child
     }
@@ -184,7 +184,7 @@ final class DemoStory: Sendable {
 
     /// Runs this executable with other arguments; its output, or a failure with its last line.
     private func run(_ arguments: [String]) async throws -> String {
-        let child = try start(agentshield, arguments)
+        let child = start(agentshield, arguments)
         var lines: [String] = []
         for await line in child.lines { lines.append(line) }
         guard try await child.ended() == 0 else { throw CommandFailure(lines.last ?? "`\(arguments[0])` failed") }
@@ -196,6 +196,7 @@ final class DemoStory: Sendable {
             if let text = try? String(contentsOfFile: path, encoding: .utf8), !text.isEmpty { return text }
             guard child.isRunning else {
                 for await line in child.lines { throw CommandFailure(line) }
+                _ = try await child.ended()
                 throw CommandFailure("a process ended before it was ready")
             }
             try await Task.sleep(for: .milliseconds(20))

@@ -1,5 +1,5 @@
-import Foundation
 import Glibc
+import Subprocess
 
 /// How a program learns that its files have changed.
 struct ChangeNotice: Sendable {
@@ -7,7 +7,7 @@ struct ChangeNotice: Sendable {
     private let signal: (number: Int32, pidFile: String)?
 
     /// How long a command may take.
-    private static let patience = 60.0
+    private static let patience = Duration.seconds(60)
 
     init(command: String?, signal: String?, pidFile: String?) throws {
         self.command = command
@@ -41,26 +41,34 @@ struct ChangeNotice: Sendable {
         }
     }
 
+    /// The command's output is ours.
     private func run(_ command: String) async throws {
-        let process = Foundation.Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", command]
-        process.standardInput = FileHandle.nullDevice
-        do {
-            try process.run()
-        } catch {
-            throw CommandFailure("cannot run `\(command)`: \(error.localizedDescription)")
-        }
-        let deadline = Date().addingTimeInterval(Self.patience)
-        while process.isRunning {
-            guard Date() < deadline else {
-                kill(process.processIdentifier, SIGKILL)
-                throw CommandFailure("`\(command)` took longer than \(Int(Self.patience)) s and was killed")
+        var options = PlatformOptions()
+        options.teardownSequence = [.send(signal: .kill, allowedDurationToNextStep: .zero)]
+        let status = try await withThrowingTaskGroup(of: TerminationStatus?.self) { [options] group in
+            group.addTask {
+                do {
+                    return try await Subprocess.run(
+                        .path("/bin/sh"), arguments: ["-c", command], platformOptions: options, input: .none,
+                        output: .currentStandardOutput, error: .currentStandardError
+                    ).terminationStatus
+                } catch let error as SubprocessError {
+                    throw CommandFailure("cannot run `\(command)`: \(error)")
+                }
             }
-            try await Task.sleep(for: .milliseconds(20))
+            group.addTask {
+                try await Task.sleep(for: Self.patience)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
         }
-        guard process.terminationStatus == 0 else {
-            throw CommandFailure("`\(command)` ended with \(process.terminationStatus)")
+        switch status {
+        case .exited(0): return
+        case .exited(let code): throw CommandFailure("`\(command)` ended with \(code)")
+        case .signaled(let signal): throw CommandFailure("`\(command)` ended by signal \(signal)")
+        case nil:
+            throw CommandFailure("`\(command)` took longer than \(Self.patience.components.seconds) s and was killed")
         }
     }
 }
