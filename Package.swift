@@ -85,12 +85,12 @@ let adapters: [Target] = [
             "JOSE", nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, grpcCore, grpcProtobuf, protobuf,
         ]),
     library(
-        "Adapters", "WorkloadAPI", ["SPIFFE", "JOSE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, grpcTransport]),
+        "Adapters", "WorkloadAPI", ["SPIFFE", "JOSE", "PeerRPC", grpcCore, grpcProtobuf, protobuf]),
     library(
         "Adapters", "SecretDiscovery",
         ["SPIFFE", "PeerRPC", "WorkloadAPI", grpcCore, grpcProtobuf, protobuf, logging]),
     library(
-        "Adapters", "ControlPlaneAPI", ["SPIFFE", grpcCore, grpcProtobuf, protobuf, grpcTransport, nioSSL, logging]),
+        "Adapters", "ControlPlaneAPI", ["SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, logging]),
     library(
         "Adapters", "CredentialClient", ["SPIFFE", "Revocation", "PeerTLS", "WorkloadAPI", logging, lifecycle]),
     library("Adapters", "Observability", ["SPIFFE", logging]),
@@ -134,7 +134,7 @@ let executables: [Target] = [
             "LaunchSystem", "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "Issuance", "PeerRPC",
             "WorkloadAPI", "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent",
             argumentParser, yams, subprocess, system,
-            logging, unixSignals, grpcCore, grpcTransport, protobuf,
+            logging, unixSignals, grpcCore, protobuf,
             crypto,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),
@@ -175,7 +175,7 @@ let testTargets: [Target] = [
     tests(
         "ControlPlaneTests",
         [
-            "ControlPlane", "ControlPlaneAPI", "Observability", "PeerRPC", "SPIFFE", logging, grpcCore, grpcTransport,
+            "ControlPlane", "ControlPlaneAPI", "Observability", "PeerRPC", "SPIFFE", logging, grpcCore,
             crypto,
         ]),
     tests(
@@ -216,7 +216,11 @@ let testTargets: [Target] = [
         ]),
     tests(
         "PeerRPCTests",
-        ["PeerRPC", "TestPrograms", nioCore, nioHPACK, nioSSL, grpcCore, grpcTransport, x509, asn1, crypto]),
+        [
+            "PeerRPC", "TestPrograms", nioCore, nioPosix, nioHTTP2, nioHPACK, nioSSL, grpcCore, grpcTransport, x509,
+            asn1,
+            crypto,
+        ]),
     tests("SecretDiscoveryTests", ["SecretDiscovery", "SPIFFE", protobuf]),
     tests("WorkloadAPITests", ["WorkloadAPI", "PeerRPC", "SPIFFE", "JOSE", grpcCore, grpcTransport]),
     tests(

@@ -137,7 +137,7 @@ import WorkloadAPI
                 token: try JWTSVID.sign(
                     id: id, audience: ["weather"], issuedAt: clock.time, expiresAt: clock.time + 300, key: key))
         }
-        let client = try WorkloadAPIClient(endpoint: .unix(path: workloadAPI.path))
+        let client = WorkloadAPIClient(endpoint: .unix(path: workloadAPI.path))
         let source = JWTSource(client: client, environment: SourceEnvironment(now: clock.now))
         workloadAPI.setToken(.success(try token()))
         let workloadAPI = workloadAPI

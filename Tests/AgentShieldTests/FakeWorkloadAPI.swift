@@ -174,7 +174,7 @@ extension FakeWorkloadAPI {
     }
 
     func identity(hint: String? = nil, clock: ManualClock) throws -> AgentIdentity {
-        try AgentIdentity(endpoint: .unix(path: path), hint: hint, now: clock.now)
+        AgentIdentity(endpoint: .unix(path: path), hint: hint, now: clock.now)
     }
 }
 

@@ -2,7 +2,7 @@ import ControlPlane
 import ControlPlaneAPI
 import Foundation
 import GRPCCore
-import GRPCNIOTransportHTTP2Posix
+import PeerRPC
 import PeerRPC
 import Testing
 
@@ -152,7 +152,7 @@ struct AuthorizationTableTests {
 
     /// Calls every method with an empty message; nil stands for an answer.
     private static func callAll(
-        _ client: GRPCClient<HTTP2ClientTransport.Posix>
+        _ client: GRPCClient<PeerClientTransport>
     ) async throws -> [String: RPCError.Code?] {
         var answers: [String: RPCError.Code?] = [:]
         for method in table.keys {

@@ -113,7 +113,7 @@ final class ScriptedHandler: WorkloadAPIHandler {
         let server = PeerServer.unixSocket(
             path: path, access: .everyone, services: [WorkloadAPIService(handler), HealthService()],
             interceptors: [.apply(WorkloadHeaderInterceptor(), to: .all)])
-        let client = try WorkloadAPIClient(endpoint: .unix(path: path))
+        let client = WorkloadAPIClient(endpoint: .unix(path: path))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
             try #require(await server.waitUntilListening())
@@ -268,7 +268,7 @@ final class ScriptedHandler: WorkloadAPIHandler {
     }
 
     @Test func `without a server the client says so`() async throws {
-        let client = try WorkloadAPIClient(endpoint: .unix(path: path))
+        let client = WorkloadAPIClient(endpoint: .unix(path: path))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await client.run() }
             let error = await #expect(throws: WorkloadAPIError.self) { try await client.fetchJWTSVID(audience: ["a"]) }

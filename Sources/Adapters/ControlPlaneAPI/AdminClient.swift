@@ -1,28 +1,28 @@
 package import GRPCCore
-package import GRPCNIOTransportHTTP2Posix
+package import PeerRPC
 
 /// A client of the control plane's admin socket; the kernel tells the server who calls.
 ///
 /// Calls need ``run()`` to be running, or the scope of ``with(socketPath:_:)``.
 package struct AdminClient: Sendable {
-    package typealias Transport = HTTP2ClientTransport.Posix
+    package typealias Transport = PeerClientTransport
 
     /// For services that have no property here.
     package let client: GRPCClient<Transport>
 
     /// A client of the Unix socket at `socketPath`; connects on ``run()``.
-    package init(socketPath: String) throws {
-        let transport = try Transport(
-            target: .unixDomainSocket(path: socketPath), transportSecurity: .plaintext,
-            config: .defaults { $0.backoff = .controlPlane })
-        client = GRPCClient(transport: transport)
+    package init(socketPath: String) {
+        client = GRPCClient(
+            transport: PeerClientTransport(
+                PeerClientSettings(
+                    target: .unixSocket(path: socketPath), security: .plaintext, pauses: .controlPlane)))
     }
 
     /// Runs `body` with a client that is connected for that long.
     package static func with<Result: Sendable>(
         socketPath: String, _ body: @Sendable (AdminClient) async throws -> Result
     ) async throws -> Result {
-        let admin = try AdminClient(socketPath: socketPath)
+        let admin = AdminClient(socketPath: socketPath)
         return try await admin.client.running { try await body(admin) }
     }
 

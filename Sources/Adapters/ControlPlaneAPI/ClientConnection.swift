@@ -1,9 +1,9 @@
 import GRPCCore
-import GRPCNIOTransportHTTP2Posix
+import PeerRPC
 
-extension HTTP2ClientTransport.Config.Backoff {
+extension PeerClientSettings.Pauses {
     /// Quick first attempts, then one every few seconds: gRPC's own default waits up to two minutes.
-    static let controlPlane = Self(initial: .milliseconds(100), max: .seconds(5), multiplier: 1.6, jitter: 0.2)
+    static let controlPlane = Self(first: .milliseconds(100), longest: .seconds(5))
 }
 
 extension GRPCClient {

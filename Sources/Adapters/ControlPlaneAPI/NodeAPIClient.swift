@@ -1,14 +1,12 @@
 package import GRPCCore
-package import GRPCNIOTransportHTTP2Posix
-import Glibc
-import NIOSSL
+package import PeerRPC
 
 /// A node agent's client of the node API: TLS with h2, with or without a certificate of its own.
 ///
 /// One client has one identity for its whole life: an agent makes another one when its SVID changes. Calls need
 /// ``run()`` to be running, or the scope of ``with(endpoint:identity:verifyServer:_:)``.
 package struct NodeAPIClient: Sendable {
-    package typealias Transport = HTTP2ClientTransport.Posix
+    package typealias Transport = PeerClientTransport
 
     /// Where a server listens.
     package struct Endpoint: Sendable, Hashable, CustomStringConvertible {
@@ -54,28 +52,15 @@ package struct NodeAPIClient: Sendable {
         endpoint: Endpoint, identity: Identity? = nil,
         verifyServer: @escaping @Sendable (_ chain: [[UInt8]]) -> Bool
     ) throws {
-        let security = Transport.TransportSecurity.tls { tls in
-            tls.serverCertificateVerification = .noHostnameVerification
-            tls.trustRoots = .certificates([])
-            if let identity {
-                tls.certificateChain = identity.chain.map { .bytes($0, format: .der) }
-                tls.privateKey = .bytes(identity.privateKey, format: .der)
-            }
-            tls.customVerificationCallback = { certificates, promise in
-                let chain = (try? certificates.map { try $0.toDERBytes() }) ?? []
-                let isGood = !chain.isEmpty && verifyServer(chain)
-                promise.succeed(isGood ? .certificateVerified(VerificationMetadata(nil)) : .failed)
-            }
-        }
+        let context = try PeerClientSettings.makeTLSContext(
+            chain: identity?.chain ?? [], privateKey: identity?.privateKey ?? [])
         client = GRPCClient(
-            transport: try Transport(
-                target: endpoint.target, transportSecurity: security,
-                config: .defaults { config in
-                    config.backoff = .controlPlane
+            transport: PeerClientTransport(
+                PeerClientSettings(
+                    target: .host(endpoint.host, port: endpoint.port),
+                    security: .tls(context, verify: verifyServer), pauses: .controlPlane,
                     // Tells within a minute that the server is gone, also while only the push stream is open.
-                    config.connection.keepalive = .init(
-                        time: .seconds(40), timeout: .seconds(20), allowWithoutCalls: false)
-                }))
+                    keepAlive: .init(interval: .seconds(40), patience: .seconds(20)))))
     }
 
     /// Runs `body` with a client that is connected for that long.
@@ -116,15 +101,5 @@ package struct NodeAPIClient: Sendable {
         options.waitForReady = false
         options.maxResponseMessageBytes = maximumResponseBytes
         return options
-    }
-}
-
-extension NodeAPIClient.Endpoint {
-    /// An address is used as it is; a name is resolved, at every connection.
-    fileprivate var target: any ResolvableTarget {
-        var room = in6_addr()
-        if inet_pton(AF_INET, host, &room) == 1 { return .ipv4(address: host, port: port) }
-        if inet_pton(AF_INET6, host, &room) == 1 { return .ipv6(address: host, port: port) }
-        return .dns(host: host, port: port)
     }
 }

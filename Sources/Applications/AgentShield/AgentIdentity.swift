@@ -49,8 +49,8 @@ public final class AgentIdentity: Service {
     public convenience init(
         socketPath: String, hint: String? = nil, revocationLimit: Duration? = AgentIdentity.defaultRevocationLimit,
         logger: Logger = AgentIdentity.silentLogger
-    ) throws(AgentShieldError) {
-        try self.init(
+    ) {
+        self.init(
             endpoint: .unix(path: socketPath), hint: hint, revocationLimit: revocationLimit, logger: logger,
             now: WallClock.now)
     }
@@ -66,7 +66,7 @@ public final class AgentIdentity: Service {
         } catch {
             throw .badAddress(error.description)
         }
-        try self.init(
+        self.init(
             endpoint: endpoint, hint: hint, revocationLimit: revocationLimit, logger: logger, now: WallClock.now)
     }
 
@@ -75,13 +75,8 @@ public final class AgentIdentity: Service {
         endpoint: WorkloadEndpoint, hint: String? = nil,
         revocationLimit: Duration? = AgentIdentity.defaultRevocationLimit, logger: Logger = AgentIdentity.silentLogger,
         now: @escaping @Sendable () -> UnixTime
-    ) throws(AgentShieldError) {
-        let client: WorkloadAPIClient
-        do {
-            client = try WorkloadAPIClient(endpoint: endpoint)
-        } catch {
-            throw .badAddress(error.description)
-        }
+    ) {
+        let client = WorkloadAPIClient(endpoint: endpoint)
         let environment = SourceEnvironment(now: now)
         self.now = now
         source = X509Source(

@@ -140,7 +140,7 @@ final class Lab: Sendable {
     func withWorkload<Result: Sendable>(
         _ body: @escaping @Sendable (WorkloadAPIClient) async throws -> Result
     ) async throws -> Result {
-        let client = try WorkloadAPIClient(endpoint: WorkloadEndpoint("unix:\(socketPath)"))
+        let client = WorkloadAPIClient(endpoint: try WorkloadEndpoint("unix:\(socketPath)"))
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await client.run() }
             defer {

@@ -6,12 +6,13 @@ import NIOHTTP2
 /// One call on its HTTP/2 stream: reads a gRPC request, starts the call, writes its response.
 ///
 /// Whatever a peer sends ends in a status, a reset, or nothing; never in a trap. Runs on the event loop alone.
-final class CallHandler: ChannelDuplexHandler {
+final class CallHandler: ChannelDuplexHandler, SendingSide {
     typealias InboundIn = HTTP2Frame.FramePayload
     typealias OutboundIn = HTTP2Frame.FramePayload
     typealias OutboundOut = HTTP2Frame.FramePayload
 
-    typealias ResponsePart = RPCResponsePart<MessageBytes>
+    typealias Part = RPCResponsePart<MessageBytes>
+    typealias RequestQueue = PartQueue<RPCRequestPart<MessageBytes>>
 
     /// Starts a call; the transport's part.
     typealias Start = (RequestHead, RequestQueue, CallHandler, any Channel) -> Void
@@ -101,14 +102,7 @@ final class CallHandler: ChannelDuplexHandler {
         do throws(MessageReader.Failure) {
             while let message = try messages.next() { queue.add(.message(MessageBytes(message))) }
         } catch {
-            let refusal =
-                switch error {
-                case .tooLong:
-                    RPCError(
-                        code: .resourceExhausted, message: "a message of more than \(messages.maximum) bytes")
-                case .compressed:
-                    RPCError(code: .internalError, message: "a message is compressed without an encoding")
-                }
+            let refusal = RPCError(error, maximum: messages.maximum)
             return refuse(context, queue, refusal, isRequestComplete: payload.endStream)
         }
         guard payload.endStream else { return }
@@ -185,7 +179,7 @@ final class CallHandler: ChannelDuplexHandler {
     // MARK: the response
 
     /// Writes a part. If it returns a future, the stream is full and the next part waits for it.
-    func send(_ part: ResponsePart) throws -> EventLoopFuture<Void>? {
+    func send(_ part: Part) throws -> EventLoopFuture<Void>? {
         guard response != .ended, let context else {
             throw RPCError(code: .unavailable, message: "the call has ended")
         }
@@ -197,10 +191,7 @@ final class CallHandler: ChannelDuplexHandler {
             scheduleFlush(context)
             return nil
         case .message(let bytes):
-            var frame = context.channel.allocator.buffer(capacity: MessageReader.prefixLength + bytes.count)
-            frame.writeInteger(UInt8(0))
-            frame.writeInteger(UInt32(truncatingIfNeeded: bytes.count))
-            frame.writeImmutableBuffer(bytes.buffer)
+            let frame = bytes.prefixed(allocator: context.channel.allocator)
             context.write(Self.wrapOutboundOut(.data(.init(data: .byteBuffer(frame)))), promise: nil)
             guard context.channel.isWritable else {
                 context.flush()
@@ -221,8 +212,12 @@ final class CallHandler: ChannelDuplexHandler {
         }
     }
 
+    func finishSending() {
+        abandonSending()
+    }
+
     /// Ends a response whose handler returned without a status.
-    func abandon() {
+    func abandonSending() {
         guard response != .ended, let context else { return }
         close(RPCError(code: .internalError, message: "the call ended without a status"))
         context.writeAndFlush(Self.wrapOutboundOut(.rstStream(.internalError)), promise: nil)

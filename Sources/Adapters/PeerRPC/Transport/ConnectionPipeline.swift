@@ -7,7 +7,7 @@ struct ConnectionPipeline: Sendable {
     /// Starts a call, on the event loop of its connection.
     typealias Start =
         @Sendable (
-            RequestHead, RequestQueue, CallHandler, any Channel, ConnectionPeer, EventLoopExecutor
+            RequestHead, CallHandler.RequestQueue, CallHandler, any Channel, ConnectionPeer, EventLoopExecutor
         ) -> Void
 
     let limits: PeerServerLimits

@@ -1,3 +1,4 @@
+import GRPCCore
 import NIOCore
 
 /// Cuts the bytes of a request into gRPC's length-prefixed messages, whatever their frames were.
@@ -44,5 +45,16 @@ struct MessageReader {
         let message = rest.readSlice(length: Int(length))
         if rest.readableBytes == 0 { rest = ByteBuffer() }
         return message
+    }
+}
+
+extension RPCError {
+    /// A message that cannot be taken.
+    init(_ failure: MessageReader.Failure, maximum: Int) {
+        switch failure {
+        case .tooLong: self.init(code: .resourceExhausted, message: "a message of more than \(maximum) bytes")
+        case .compressed:
+            self.init(code: .internalError, message: "a message is compressed without an encoding")
+        }
     }
 }

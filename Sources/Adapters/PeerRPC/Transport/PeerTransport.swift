@@ -64,7 +64,8 @@ final class PeerTransport: ServerTransport {
     }
 
     private static func run(
-        _ head: RequestHead, _ queue: RequestQueue, _ call: NIOLoopBound<CallHandler>, _ loop: any EventLoop,
+        _ head: RequestHead, _ queue: CallHandler.RequestQueue, _ call: NIOLoopBound<CallHandler>,
+        _ loop: any EventLoop,
         _ peer: ConnectionPeer, _ serve: Serve
     ) async {
         await withServerContextRPCCancellationHandle { cancellation in
@@ -79,7 +80,7 @@ final class PeerTransport: ServerTransport {
             await serve(
                 RPCStream(
                     descriptor: head.method, inbound: RPCAsyncSequence(wrapping: queue),
-                    outbound: RPCWriter.Closable(wrapping: ResponseWriter(call, loop))),
+                    outbound: RPCWriter.Closable(wrapping: CallWriter(call, loop))),
                 context)
         }
     }

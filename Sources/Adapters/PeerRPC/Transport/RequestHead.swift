@@ -44,12 +44,7 @@ struct RequestHead {
             case "content-type": isGRPC = value == "application/grpc" || value == "application/grpc+proto"
             case "grpc-encoding" where value != "identity":
                 throw Refusal(.unimplemented, "messages may not be compressed")
-            default:
-                if name.hasSuffix("-bin"), let bytes = BinaryHeader.decode(value) {
-                    metadata.addBinary(bytes, forKey: name)
-                } else {
-                    metadata.addString(value, forKey: name)
-                }
+            default: metadata.add(name, value)
             }
         }
         guard isGRPC else { throw Refusal(httpStatus: "415") }

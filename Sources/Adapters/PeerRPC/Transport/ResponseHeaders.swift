@@ -18,7 +18,7 @@ extension HPACKHeaders {
         return headers
     }
 
-    private mutating func add(_ metadata: Metadata) {
+    mutating func add(_ metadata: Metadata) {
         for (name, value) in metadata {
             let text =
                 switch value {

@@ -1,10 +1,10 @@
 import GRPCCore
-import GRPCNIOTransportHTTP2Posix
+import PeerRPC
 package import SPIFFE
 
 /// A client of a Workload API. Calls need ``run()`` to be running; trying again is up to the caller.
 package final class WorkloadAPIClient: Sendable {
-    private typealias Transport = HTTP2ClientTransport.Posix
+    private typealias Transport = PeerClientTransport
 
     private let client: GRPCClient<Transport>
 
@@ -14,26 +14,18 @@ package final class WorkloadAPIClient: Sendable {
     package static let callTimeout: Duration = .seconds(30)
 
     /// A client of the Workload API at `endpoint`; connects on ``run()``.
-    package init(endpoint: WorkloadEndpoint) throws(WorkloadAPIError) {
-        let target: any ResolvableTarget
-        switch endpoint {
-        case .unix(let path): target = .unixDomainSocket(path: path)
-        case .tcp(let address, let port):
-            target =
-                address.utf8.contains(UInt8(ascii: ":"))
-                ? .ipv6(address: address, port: port) : .ipv4(address: address, port: port)
-        }
-        do {
-            let transport = try Transport(
-                target: target, transportSecurity: .plaintext,
-                config: .defaults { config in
-                    config.backoff = .init(
-                        initial: .milliseconds(50), max: .seconds(5), multiplier: 1.6, jitter: 0.2)
-                })
-            client = GRPCClient(transport: transport, interceptors: [WorkloadHeaderClientInterceptor()])
-        } catch {
-            throw .unavailable("cannot make a client for `\(endpoint)`")
-        }
+    package init(endpoint: WorkloadEndpoint) {
+        let target: PeerClientSettings.Target =
+            switch endpoint {
+            case .unix(let path): .unixSocket(path: path)
+            case .tcp(let address, let port): .host(address, port: port)
+            }
+        client = GRPCClient(
+            transport: PeerClientTransport(
+                PeerClientSettings(
+                    target: target, security: .plaintext,
+                    pauses: .init(first: .milliseconds(50), longest: .seconds(5)))),
+            interceptors: [WorkloadHeaderClientInterceptor()])
     }
 
     /// Keeps the connection until ``shutDown()`` or cancellation.

@@ -1,7 +1,7 @@
 import ArgumentParser
 import ControlPlaneAPI
 import GRPCCore
-import GRPCNIOTransportHTTP2Posix
+import PeerRPC
 import JOSE
 import SPIFFE
 
@@ -16,7 +16,7 @@ struct LocalAuthority: AsyncParsableCommand {
 }
 
 private typealias LocalAuthorityAPI = Spire_Api_Server_Localauthority_V1_LocalAuthority.Client<
-    HTTP2ClientTransport.Posix
+    PeerClientTransport
 >
 private typealias AuthorityState = Spire_Api_Server_Localauthority_V1_AuthorityState
 

@@ -2,7 +2,7 @@ import ControlPlane
 import ControlPlaneAPI
 import FoundationEssentials
 import GRPCCore
-import GRPCNIOTransportHTTP2Posix
+import PeerRPC
 import TransparencyLog
 
 /// Where the audit log is read: from a running control plane, or from the data directory of a stopped one.

@@ -29,7 +29,7 @@ struct WorkloadOptions: ParsableArguments {
         let endpoint = try Self.endpoint(socketPath)
         let seconds = try DurationText.seconds(timeout, flag: "-timeout")
         do {
-            let client = try WorkloadAPIClient(endpoint: endpoint)
+            let client = WorkloadAPIClient(endpoint: endpoint)
             return try await withThrowingTaskGroup(of: Result?.self) { group in
                 group.addTask {
                     try await client.run()

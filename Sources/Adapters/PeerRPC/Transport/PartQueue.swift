@@ -2,12 +2,10 @@ import GRPCCore
 import NIOCore
 import Synchronization
 
-/// What a call has received and its handler has not taken yet: filled on the event loop, emptied by one consumer.
+/// What a side of a call has received and its user has not taken yet: filled on the event loop, emptied by one consumer.
 ///
 /// It stops the reading of the stream while too much waits, so that a sender cannot fill the memory.
-final class RequestQueue: Sendable {
-    typealias Part = RPCRequestPart<MessageBytes>
-
+final class PartQueue<Part: CallPart>: Sendable {
     private typealias Consumer = UnsafeContinuation<Result<Part?, any Error>, Never>
 
     private struct State {
@@ -18,8 +16,14 @@ final class RequestQueue: Sendable {
         var isHeldBack = false
     }
 
+    private enum Step {
+        case part(Part, readsOn: Bool)
+        case end(Result<Void, any Error>)
+        case wait
+    }
+
     /// Bytes of messages from which on no more is read.
-    private static let highWater = 256 * 1024
+    private static var highWater: Int { 256 * 1024 }
 
     private let state = Mutex(State())
     /// Reads on; may be called on any thread.
@@ -51,7 +55,7 @@ final class RequestQueue: Sendable {
         consumer?.resume(returning: .success(part))
     }
 
-    /// The request is complete, or has failed; what was received before is still handed out. Counts once.
+    /// All parts are there, or no more can come; what was received before is still handed out. Counts once.
     func finish(throwing error: RPCError? = nil) {
         let consumer = state.withLock { state -> Consumer? in
             guard state.end == nil else { return nil }
@@ -63,11 +67,6 @@ final class RequestQueue: Sendable {
     }
 
     private func next() async throws -> Part? {
-        enum Step {
-            case part(Part, readsOn: Bool)
-            case end(Result<Void, any Error>)
-            case wait
-        }
         let step = state.withLock { state -> Step in
             if let part = state.parts.popFirst() {
                 state.bytes -= part.byteCount
@@ -118,9 +117,9 @@ final class RequestQueue: Sendable {
     }
 }
 
-extension RequestQueue: AsyncSequence {
+extension PartQueue: AsyncSequence {
     struct AsyncIterator: AsyncIteratorProtocol {
-        let queue: RequestQueue
+        let queue: PartQueue
 
         mutating func next() async throws -> Part? {
             try await queue.next()
@@ -132,8 +131,20 @@ extension RequestQueue: AsyncSequence {
     }
 }
 
-extension RPCRequestPart<MessageBytes> {
-    fileprivate var byteCount: Int {
+/// A part of a request or a response.
+protocol CallPart: Sendable {
+    /// Bytes of the message, if it is one.
+    var byteCount: Int { get }
+}
+
+extension RPCRequestPart: CallPart where Bytes == MessageBytes {
+    var byteCount: Int {
+        if case .message(let bytes) = self { bytes.count } else { 0 }
+    }
+}
+
+extension RPCResponsePart: CallPart where Bytes == MessageBytes {
+    var byteCount: Int {
         if case .message(let bytes) = self { bytes.count } else { 0 }
     }
 }
