@@ -7,6 +7,8 @@ import json
 import grpc
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from harness.domain import run_cli, start_up
 from harness.polling import eventually
@@ -59,6 +61,26 @@ def keys(channel, domain) -> dict:
     return {key["kid"]: key for key in json.loads(first(bundles(channel)).bundles[domain.id])["keys"]}
 
 
+def proof_of(token: str, private: dict) -> str:
+    """A proof of possession (WPT) as the workload makes it: over the digest of its token, with the token's key."""
+    return jwt.encode(
+        {"wth": digest(token)}, jwt.PyJWK(private, algorithm="ES256").key, algorithm="ES256", headers={"typ": "wpt+jwt"}
+    )
+
+
+def judge_proof(token: str, proof: str, confirmation: dict) -> bool:
+    """What a relying party that knows only the token does with a proof."""
+    try:
+        claims = jwt.decode(proof, jwt.PyJWK(confirmation).key, algorithms=["ES256"])
+    except jwt.InvalidSignatureError:
+        return False
+    return claims["wth"] == digest(token)
+
+
+def digest(token: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
+
+
 def check(svid, published: dict) -> dict:
     """What a relying party does, and the proof with the key that came along."""
     header = jwt.get_unverified_header(svid.wit_svid)
@@ -70,10 +92,11 @@ def check(svid, published: dict) -> dict:
     assert confirmation["alg"] == "ES256" and "d" not in confirmation
     private = json.loads(svid.wit_svid_key)
     assert "d" in private and (private["x"], private["y"]) == (confirmation["x"], confirmation["y"])
-    # A proof made with the private key verifies with the key in the token, and with no other one.
-    digest = base64.urlsafe_b64encode(hashlib.sha256(svid.wit_svid.encode()).digest()).rstrip(b"=").decode()
-    proof = jwt.encode({"wth": digest}, jwt.PyJWK(private, algorithm="ES256").key, algorithm="ES256", headers={"typ": "wpt+jwt"})
-    assert jwt.decode(proof, jwt.PyJWK(confirmation).key, algorithms=["ES256"])["wth"] == digest
+    # A proof made with the private key verifies with the key in the token; one made with any other key does not.
+    assert judge_proof(svid.wit_svid, proof_of(svid.wit_svid, private), confirmation)
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    assert not judge_proof(svid.wit_svid, proof_of(svid.wit_svid, json.loads(ECAlgorithm.to_jwk(stranger))), confirmation)
+    assert not judge_proof(svid.wit_svid + "x", proof_of(svid.wit_svid, private), confirmation), "it is for one token"
     return claims
 
 
@@ -84,8 +107,10 @@ def test_both_calls_give_a_token_a_key_and_the_bundle(domain, channel):
     published = keys(channel, domain)
     svids = first(fetch(channel)).svids
     assert sorted(svid.spiffe_id for svid in svids) == [f"{domain.id}/wit/one", f"{domain.id}/wit/two"]
-    confirmed = [check(svid, published)["cnf"]["jwk"]["x"] for svid in svids]
-    assert len(set(confirmed)) == 2, "each identity has a key of its own"
+    one, two = (check(svid, published)["cnf"]["jwk"] for svid in svids)
+    assert one["x"] != two["x"], "each identity has a key of its own"
+    stolen = proof_of(svids[0].wit_svid, json.loads(svids[1].wit_svid_key))
+    assert not judge_proof(svids[0].wit_svid, stolen, one), "the key of one identity proves nothing of another"
     (one,) = first(fetch(channel, f"{domain.id}/wit/one")).svids
     assert one.hint == "first"
     with pytest.raises(grpc.RpcError) as failure:
