@@ -199,6 +199,25 @@ def test_the_former_key_of_tokens_is_revoked_with_all_that_it_signed(deployment)
         eventually(fresh, "a token of the other key")
 
 
+def test_a_token_is_revoked_by_its_jti_and_no_other_with_it(deployment):
+    domain = deployment("jti.test", agent=["-syncInterval", "1h"])
+    domain.entry("/refunds", [uid_selector()], additional_attributes=m.types.EntryAttributes(jwt_svid_include_jti=True))
+    domain.wait_for_ids("/refunds")
+    with domain.workload() as api:
+        token, other = (api.jwt_svid([name]).svids[0].svid for name in ("shop", "bank"))
+        jti, others = (jwt.decode(text, options={"verify_signature": False})["jti"] for text in (token, other))
+        assert jti and others and jti != others
+        assert verdict(api, token) == grpc.StatusCode.OK
+        domain.cli("revoke", "-jti", jti, "-reason", "logged by mistake")
+        eventually(lambda: verdict(api, token) == grpc.StatusCode.INVALID_ARGUMENT, "the token is refused")
+        assert api.validate("bank", other).spiffe_id == f"{domain.id}/refunds", "the other token is good"
+        fresh = api.jwt_svid(["shop"]).svids[0].svid
+        assert jwt.decode(fresh, options={"verify_signature": False})["jti"] != jti, "the revoked one is not handed out again"
+        assert verdict(api, fresh) == grpc.StatusCode.OK
+        domain.cli("unrevoke", "-jti", jti)
+        eventually(lambda: verdict(api, token) == grpc.StatusCode.OK, "taken back")
+
+
 @pytest.mark.parametrize("what", ["serial", "key"])
 def test_the_control_plane_refuses_what_is_revoked_at_every_call(deployment, what):
     """A node agent is told to come back with another certificate; for anybody else it is the end"""
