@@ -96,8 +96,8 @@ def pair(web):
 def workloads(pair):
     """One agent in each trust domain; each federates with the other."""
     one, two = pair
-    one.entry("/planner", federates_with=["two.test"])
-    two.entry("/weather", federates_with=["one.test"])
+    one.entry("/planner", federates_with=["two.test"], dns_names=["planner.test"])
+    two.entry("/weather", federates_with=["one.test"], dns_names=["weather.test"])
     one.wait_for_ids("/planner")
     two.wait_for_ids("/weather")
     eventually(lambda: "spiffe://two.test" in federated(one), "the foreign bundle is there")
@@ -115,6 +115,37 @@ def federated(domain) -> set[str]:
         jwt_bundles = set(first(api.jwt_bundles()).bundles) - {domain.id}
     assert with_svids == x509_bundles == jwt_bundles
     return with_svids
+
+
+def written(domain, folder) -> dict:
+    """What `api fetch x509 -write` leaves: chain and key, the own bundle and the one of the other trust domain; and its name."""
+    folder.mkdir()
+    shield.run_cli("api", "fetch", "x509", "-socketPath", domain.workload_socket, "-silent", "-write", folder)
+    return {
+        "chain": folder / "svid.0.pem", "key": folder / "svid.0.key", "own": folder / "bundle.0.pem",
+        "foreign": folder / "federated_bundle.0.0.pem",
+        "host": {"one.test": "planner.test", "two.test": "weather.test"}[domain.name],
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
+def openssl_server(files: dict, roots):
+    """`openssl s_server` that shows an SVID and wants a certificate below `roots`; gives its port."""
+    server = subprocess.Popen(
+        ["openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", files["chain"], "-cert_chain", files["chain"],
+         "-key", files["key"], "-CAfile", roots, "-Verify", "3", "-verify_return_error", "-tls1_3"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        for line in server.stdout:
+            if line.startswith("ACCEPT"):
+                yield int(line.rpartition(":")[2])
+                return
+        raise AssertionError(f"openssl s_server ended with {server.wait(10)}")
+    finally:
+        server.kill()
+        server.wait(10)
+        server.stdout.close()
 
 
 class TestTheEndpoint:
@@ -171,6 +202,26 @@ class TestAcross:
                 finally:
                     connection.close()
                     server.close()
+
+    def test_openssl_and_curl_by_each_others_bundles_and_no_other(self, workloads, tmp_path):
+        """`openssl s_server` with an SVID of `two`, `s_client` and `curl` with one of `one`: TLS that knows no SPIFFE"""
+        one, two = (written(domain, tmp_path / domain.name) for domain in workloads)
+        for server, client in ((two, one), (one, two)):
+            for roots, accepts, of_clients in (
+                (client["foreign"], True, server["foreign"]), (client["own"], False, server["foreign"]),
+                (client["foreign"], False, server["own"]),
+            ):  # fmt: skip
+                with openssl_server(server, of_clients) as port:
+                    tls = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-cert", client["chain"], "-key", client["key"],
+                           "-CAfile", roots, "-verify_return_error", "-x509_strict", "-quiet"]  # fmt: skip
+                    said = subprocess.run(
+                        tls, input="GET / HTTP/1.0\r\n\r\n", capture_output=True, text=True, timeout=30, errors="replace"
+                    )
+                    assert ("HTTP/1.0 200 ok" in said.stdout) == accepts, said.stderr
+                    web = ["curl", "-sS", "--cert", client["chain"], "--key", client["key"], "--cacert", roots,
+                           "--connect-to", f"::127.0.0.1:{port}", f"https://{server['host']}:{port}/"]  # fmt: skip
+                    done = subprocess.run(web, capture_output=True, text=True, timeout=30, errors="replace")
+                    assert (done.returncode == 0 and "Ciphers supported" in done.stdout) == accepts, done.stderr
 
     def test_a_token_of_one_validates_at_two(self, workloads):
         one, two = workloads
