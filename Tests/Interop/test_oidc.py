@@ -3,7 +3,7 @@
 import json
 import socket
 import ssl
-import urllib.error
+import time
 import urllib.request
 
 import httpx
@@ -56,20 +56,26 @@ def discover(domain) -> dict:
         return json.load(reply)
 
 
-def by_pyjwt(domain, text: str) -> dict:
+def keys_of(domain) -> tuple[dict, dict, int]:
+    """The document, the keys, and for how many seconds a relying party may keep these."""
     document = discover(domain)
-    client = jwt.PyJWKClient(document["jwks_uri"], ssl_context=domain.context, cache_keys=False, cache_jwk_set=False)
+    with httpx.Client(verify=domain.context) as web:
+        reply = web.get(document["jwks_uri"])
+    age = int(reply.headers["cache-control"].removeprefix("public, max-age="))
+    return document, reply.json(), age
+
+
+def by_pyjwt(document: dict, keys: dict, text: str) -> dict:
+    key = jwt.PyJWKSet.from_dict(keys)[jwt.get_unverified_header(text)["kid"]]
     return jwt.decode(
-        text, client.get_signing_key_from_jwt(text), document["id_token_signing_alg_values_supported"],
-        audience=AUDIENCE, issuer=document["issuer"],
+        text, key, document["id_token_signing_alg_values_supported"], audience=AUDIENCE, issuer=document["issuer"]
     )  # fmt: skip
 
 
-def by_joserfc(domain, text: str) -> dict:
-    document = discover(domain)
-    with httpx.Client(verify=domain.context) as web:
-        keys = joserfc_jwk.KeySet.import_key_set(web.get(document["jwks_uri"]).json())
-    decoded = joserfc_jwt.decode(text, keys, algorithms=document["id_token_signing_alg_values_supported"])
+def by_joserfc(document: dict, keys: dict, text: str) -> dict:
+    decoded = joserfc_jwt.decode(
+        text, joserfc_jwk.KeySet.import_key_set(keys), algorithms=document["id_token_signing_alg_values_supported"]
+    )
     rules = joserfc_jwt.JWTClaimsRegistry(
         iss={"essential": True, "value": document["issuer"]}, aud={"essential": True, "value": AUDIENCE}
     )
@@ -77,18 +83,67 @@ def by_joserfc(domain, text: str) -> dict:
     return decoded.claims
 
 
+JUDGES = ((by_pyjwt, KeyError), (by_joserfc, JoseError))
+"""Stock libraries, and what each says of a key that it does not have."""
+
+
 def test_stock_libraries_validate_tokens_across_a_rotation(provider):
-    seen = set()
+    """One relying party keeps the keys of before the rotation for good; another one keeps keys three times as long as it may"""
+    document, held, age = keys_of(provider)
+    kept, since = held, time.monotonic()
+    # PyJWT's own client keeps what it has read for five minutes, and reads again for the sake of a key that it lacks.
+    client = jwt.PyJWKClient(document["jwks_uri"], ssl_context=provider.context, cooldown_duration=0)
+    first = token(provider)
+    old = jwt.get_unverified_header(first)["kid"]
+    assert client.get_signing_key_from_jwt(first).key_id == old
+    assert old in {key["kid"] for key in held["keys"]} and age >= 1
 
-    def validate() -> bool:
+    def another_key_signs() -> bool:
+        nonlocal kept, since
         text = token(provider)
-        for judge in (by_pyjwt, by_joserfc):
-            claims = judge(provider, text)
+        if time.monotonic() - since > 3 * age:
+            _, kept, _ = keys_of(provider)
+            since = time.monotonic()
+        for judge, _ in JUDGES:
+            claims = judge(document, kept, text)
             assert claims["sub"] == "spiffe://oidc.test/weather" and claims["iss"] == provider.issuer
-        seen.add(jwt.get_unverified_header(text)["kid"])
-        return len(seen) >= 2
+        return jwt.get_unverified_header(text)["kid"] not in {key["kid"] for key in held["keys"]}
 
-    eventually(validate, "two keys have signed", within=60)
+    eventually(another_key_signs, "a key signs that was not there at the beginning", within=90)
+    new = token(provider)
+    _, fresh, _ = keys_of(provider)
+    for judge, unknown in JUDGES:
+        with pytest.raises(unknown):
+            judge(document, held, new)
+        assert judge(document, fresh, new)["sub"] == "spiffe://oidc.test/weather", "after the keys were read again"
+    assert client.get_signing_key_from_jwt(new).key_id == jwt.get_unverified_header(new)["kid"] != old
+
+
+def test_a_token_of_the_former_key_validates_after_the_switch(start):
+    """The former key stays published: by the keys of before the switch, and by those of after it"""
+    domain = start("oidc-switch.test", extra=["-jwtIssuer", "https://localhost"])
+    domain.context = ssl.create_default_context(cadata=domain.roots_pem.decode())
+
+    def keys() -> dict:
+        with httpx.Client(verify=domain.context) as web:
+            reply = web.get(f"https://localhost:{domain.https.rpartition(':')[2]}/keys")
+            return reply.json()
+
+    document = {"issuer": "https://localhost", "id_token_signing_alg_values_supported": ["ES256"]}
+    domain.entry("/weather")
+    domain.wait_for_ids("/weather")
+    held, old = keys(), token(domain)
+    new = domain.cli_json("localauthority", "jwt", "prepare")["prepared_authority"]["authority_id"]
+    domain.cli("localauthority", "jwt", "activate", "-authorityID", new)
+    minted = domain.cli_json("jwt", "mint", "-spiffeID", f"{domain.id}/weather", "-audience", AUDIENCE)["svid"]["token"]
+    assert jwt.get_unverified_header(minted)["kid"] == new
+    after = keys()
+    for judge, unknown in JUDGES:
+        for known in (held, after):
+            assert judge(document, known, old)["sub"] == f"{domain.id}/weather"
+        with pytest.raises(unknown):
+            judge(document, held, minted)
+        assert judge(document, after, minted)["sub"] == f"{domain.id}/weather"
 
 
 def test_the_document_is_what_cloud_relying_parties_read(provider):
@@ -124,10 +179,11 @@ def test_a_token_of_another_trust_domain_does_not_validate(provider, start):
     stranger = start("stranger.test", extra=["-jwtIssuer", provider.issuer])
     stranger.entry("/weather")
     stranger.wait_for_ids("/weather")
-    with pytest.raises(jwt.PyJWKClientError):
-        by_pyjwt(provider, token(stranger))
-    with pytest.raises(JoseError):
-        by_joserfc(provider, token(stranger))
+    document, keys, _ = keys_of(provider)
+    for judge, unknown in JUDGES:
+        assert judge(document, keys, token(provider))["iss"] == provider.issuer
+        with pytest.raises(unknown):
+            judge(document, keys, token(stranger))
 
 
 def test_use_and_further_hosts_when_configured(start, tmp_path):
