@@ -1,11 +1,14 @@
 """The rest of administration: SPIRE's `logger` and `debug` services, and history from the audit log."""
 
+import contextlib
+import signal
 import time
 
 import grpc
 import pytest
 
 from harness.domain import run_cli
+from harness.polling import eventually
 from wire import messages as m
 from wire.admin import entry
 from wire.keys import csr, new_key, spiffe_id
@@ -136,6 +139,56 @@ class TestRateLimits:
         request = m.svid.MintJWTSVIDRequest(id=spiffe_id(f"{server.id}/x"), audience=["a"])
         for _ in range(5):
             assert server.admin.svids.MintJWTSVID(request, timeout=20).svid.token
+
+    def test_the_defaults_are_spires(self, start):
+        """Attestation 1, signing 500, status 10 a second; what would have to wait longer than 10 s is refused"""
+        server = start("rate.test", only_server=True, limits=())
+        with server.spire_agent() as node:
+            node.attest(server.admin.join_token().encode())
+            request = csr(new_key())
+            # What is asked for counts, whatever becomes of it.
+            params = [m.svid.NewX509SVIDParams(entry_id="none", csr=request)] * 500
+            batch = m.svid.BatchNewX509SVIDRequest(params=params)
+            calls = [node.svid_api.BatchNewX509SVID.future(batch, timeout=60) for _ in range(20)]
+            # One batch at once and 10 in the 10 s that a call may wait. Twice the rate would refuse none.
+            assert self.refused(calls, at_least=5) <= 9
+
+            report = m.agent.PostStatusRequest(current_bundle_serial=1)
+            # A connection has a bound on its calls: four of the same node.
+            with contextlib.ExitStack() as stack:
+                nodes = [stack.enter_context(server.spire_agent()) for _ in range(4)]
+                for one in nodes:
+                    one.adopt(node.identity)
+                calls = [one.agent_api.PostStatus.future(report, timeout=60) for one in nodes for _ in range(75)]
+                # 10 at once and 100 in 10 s. Twice the rate would refuse 90.
+                assert self.refused(calls, at_least=120) <= 190
+
+        params = m.agent.AttestAgentRequest.Params(
+            data=m.types.AttestationData(type="join_token", payload=b"none"), params=m.agent.AgentX509SVIDParams(csr=request)
+        )
+        with server.spire_agent() as stranger:
+            calls = [
+                stranger.agent_api.AttestAgent(iter([m.agent.AttestAgentRequest(params=params)]), timeout=60)
+                for _ in range(40)
+            ]
+            # One at once and 10 in 10 s. Twice the rate would refuse 18.
+            assert self.refused(calls, at_least=22) <= 30
+        # It would give the calls that it holds back their 10 s.
+        server.processes.pop().stop(signal.SIGKILL)
+
+    @staticmethod
+    def refused(calls: list, at_least: int) -> int:
+        """How many calls end with ResourceExhausted, once it is so many; those that wait for their turn are given up."""
+
+        def count() -> int:
+            return sum(call.done() and call.code() == grpc.StatusCode.RESOURCE_EXHAUSTED for call in calls)
+
+        try:
+            eventually(lambda: count() >= at_least, f"{at_least} calls are refused")
+            return count()
+        finally:
+            for call in calls:
+                call.cancel()
 
     def test_our_agent_gets_all_its_svids_under_a_low_limit(self, start):
         domain = start("rate.test", extra=("-rateLimitSigning", "4", "-rateLimitAttestation", "1"))

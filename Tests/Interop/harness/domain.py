@@ -208,8 +208,10 @@ def start_up(
     return _learn(domain, ready)
 
 
-def start_server(name: str = "interop.test", folder: Optional[Path] = None, extra: Sequence[str] = ()) -> TrustDomain:
-    """`agentshield server run` alone: a trust domain whose node agents the test brings."""
+def start_server(
+    name: str = "interop.test", folder: Optional[Path] = None, extra: Sequence[str] = (), limits: Sequence[str] = NO_LIMITS
+) -> TrustDomain:
+    """`agentshield server run` alone: a trust domain whose node agents the test brings; without `limits` it has its defaults."""
     domain = TrustDomain(name, folder or temporary_folder())
     ready = domain.folder / "server.json"
     ready.unlink(missing_ok=True)
@@ -219,7 +221,7 @@ def start_server(name: str = "interop.test", folder: Optional[Path] = None, extr
             [
                 default_binary(), "server", "run", "-dataDir", domain.folder / "data", "-trustDomain", name,
                 "-socketPath", domain.folder / "a.sock", "-serverPort", "0", "-httpsPort", "0",
-                "-readyFile", ready, *NO_LIMITS, *extra,
+                "-readyFile", ready, *limits, *extra,
             ],
             domain.folder,
         )
