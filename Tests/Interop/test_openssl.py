@@ -1,12 +1,21 @@
 """openssl as a judge that knows nothing of SPIFFE: strict RFC 5280 checks on what is handed out."""
 
+import datetime
+import inspect
 import shutil
 import subprocess
 
+import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness import rules
-from wire.keys import der_to_pem
+from wire import messages as m
+from wire.admin import entry
+from wire.keys import csr, der_to_pem, new_key, uri_sans
+from wire.spire_agent import Identity
 from wire.workload import first
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
@@ -104,3 +113,48 @@ def test_a_minted_svid_from_the_command_line_verifies(registry, files, tmp_path)
         "-untrusted", tmp_path / "svid.pem", tmp_path / "svid.pem",
     )  # fmt: skip
     assert (tmp_path / "key.pem").stat().st_mode & 0o077 == 0
+
+
+def test_a_downstream_authority_and_what_it_signs_verify(start, tmp_path):
+    """What a nested server does: its authority comes from ours, and an SVID that it signs leads to our root"""
+    domain = start("upper.test", only_server=True)
+    with domain.spire_agent() as node:
+        node.attest(domain.admin.join_token().encode())
+        made = domain.admin.create_one(entry(f"{domain.id}/nested", node.identity.id, ["unix:uid:1"], downstream=True))
+        node.sync()
+        signed = node.sign([made.id])[made.id]
+        key = new_key()
+        request = m.svid.NewDownstreamX509CARequest(csr=csr(key, uri=domain.id))
+        with pytest.raises(grpc.RpcError) as refused:
+            node.svid_api.NewDownstreamX509CA(request, timeout=20)
+        assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED, "a node agent is no server"
+        node.adopt(Identity(signed.chain, signed.key, signed.id, signed.expires_at))
+        reply = node.svid_api.NewDownstreamX509CA(request, timeout=20)
+        with pytest.raises(grpc.RpcError) as refused:
+            node.svid_api.NewDownstreamX509CA(m.svid.NewDownstreamX509CARequest(), timeout=20)
+        assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    authority = x509.load_der_x509_certificate(reply.ca_cert_chain[0])
+    assert uri_sans(authority) == [domain.id] and authority.public_key() == key.public_key()
+    assert list(reply.x509_authorities) == domain.roots
+    now = datetime.datetime.now(datetime.timezone.utc)
+    usage = {name: False for name in inspect.signature(x509.KeyUsage).parameters} | {"digital_signature": True}
+    leaf = (
+        x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(authority.subject)
+        .public_key(new_key().public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(seconds=5)).not_valid_after(now + datetime.timedelta(minutes=5))
+        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"{domain.id}/inner")]), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    paths = {name: tmp_path / f"{name}.pem" for name in ("roots", "chain", "leaf")}
+    paths["roots"].write_bytes(domain.roots_pem)
+    paths["chain"].write_bytes(der_to_pem(reply.ca_cert_chain))
+    paths["leaf"].write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    openssl("verify", "-x509_strict", "-CAfile", paths["roots"], paths["chain"])
+    judge = ("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", paths["roots"])
+    openssl(*judge, "-untrusted", paths["chain"], paths["leaf"])
+    assert openssl(*judge, paths["leaf"], check=False).returncode != 0, "without the authority between"
