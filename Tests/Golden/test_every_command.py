@@ -1,0 +1,278 @@
+"""Every command that answers, in both of its forms, against a control plane and a node agent: what it prints is in
+`every-command.txt` as it is, but for what differs from run to run, and in `every-command.json` as the shape of the JSON.
+
+UPDATE_GOLDEN=1 writes both anew.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [folder for folder in map(str, (HERE, HERE.parent / "Interop", HERE.parent / "EndToEnd")) if folder not in sys.path]
+
+from harness import domain as shield  # noqa: E402
+from harness.polling import eventually  # noqa: E402
+from test_golden import COMMANDS, compare, run  # noqa: E402
+from test_upstream import CA, pem, write  # noqa: E402
+
+DIFFERENT = [
+    (r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", r"PEM of \1"),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| \+0000 UTC)", "TIME"),
+    (r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "TOKEN"),
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    (r"/tmp/as-\w+", "FOLDER"),
+    (r"\b[0-9a-f]{32,}\b", "HEX"),
+    (r"(?<![\w+/=-])[\w+/-]{40,}={0,2}(?![\w+/=-])", "BASE64"),
+    (r"\b\d+ s\b", "DURATION"),
+    (r"uid([: ])\d+", r"uid\1NUMBER"),
+    (r"\b\d{10}\b", "SECONDS"),
+    # How long the log is depends on what the node agent has reported, and columns are as wide as what stands in them.
+    (r"(?m)^\d+(?=  *TIME|$)", "INDEX"),
+    (r"\b\d+ entries\b", "N entries"),
+    (r" {2,}", "  "),
+]
+"""What differs from run to run, in this order: a part of a UUID is a word of hexadecimal, too."""
+
+
+def neutral(text: str) -> str:
+    for pattern, word in DIFFERENT:
+        text = re.sub(pattern, word, text, flags=re.DOTALL)
+    # Node agents are listed by their IDs, which are chance.
+    head, *blocks = text.split("\n\n")
+    return "\n\n".join([head, *sorted(blocks)]) if head.endswith("attested agents") else text
+
+
+def shape(value):
+    """Members and types; of a list the shapes that are in it."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in sorted(value.items())}
+    if isinstance(value, list):
+        shapes = []
+        for inner in map(shape, value):
+            if inner not in shapes:
+                shapes.append(inner)
+        return shapes
+    return type(value).__name__
+
+
+class Transcript:
+    """What commands said, by command."""
+
+    def __init__(self):
+        self.texts: dict[str, str] = {}
+        self.shapes: dict[str, object] = {}
+
+    def readable(self, command: str, *words: object) -> str:
+        text = run(*command.split(), *map(str, words)).stdout
+        assert text.endswith("\n"), f"`{command}` says nothing"
+        self.texts[command] = text
+        return text
+
+    def as_json(self, command: str, *words: object) -> dict:
+        answer = json.loads(run(*command.split(), *map(str, words), "-output", "json").stdout)
+        self.shapes[command] = shape(answer)
+        return answer
+
+    def both(self, command: str, *words: object) -> dict:
+        """The same words in each form; gives the JSON."""
+        self.readable(command, *words)
+        return self.as_json(command, *words)
+
+    def each(self, command: str, one, other, *words: object) -> None:
+        """What can be done once only: each form has its own."""
+        self.readable(command, *one, *words)
+        self.as_json(command, *other, *words)
+
+
+@pytest.fixture(scope="module")
+def domain():
+    domain = shield.start_server("example.org", extra=["-agentTTL", "8s", "-logLevel", "error"])
+    try:
+        shield.start_agent(domain, extra=["-adminSocketPath", str(domain.folder / "agent-admin.sock"), "-logLevel", "error"])
+        yield domain
+    finally:
+        domain.discard()
+
+
+@pytest.fixture(scope="module")
+def said(domain):
+    """Everything, in the order of a life."""
+    said = Transcript()
+    gone = nodes(domain, 1)
+    for part in (daemons, entries_and_identities, agents, revocations, federation, authorities, upstream_authorities, the_log):
+        part(said, domain, ("-socketPath", domain.admin_socket))
+    purge(said, domain, gone, ("-socketPath", domain.admin_socket))
+    return said
+
+
+def nodes(domain, count: int) -> list[str]:
+    """IDs of further node agents, which have attested and gone."""
+    ids = []
+    for _ in range(count):
+        with domain.spire_agent() as node:
+            ids.append(node.attest(domain.admin.join_token().encode()).id)
+    return ids
+
+
+def daemons(said: Transcript, domain, at: tuple) -> None:
+    said.both("healthcheck", *at)
+    said.both("server healthcheck", *at)
+    said.both("agent healthcheck", "-socketPath", domain.workload_socket)
+    file = domain.folder / "agentshield.yaml"
+    file.write_text("server: {trust_domain: example.org}\nagent: {trust_domain: example.org, insecure_bootstrap: true}\n")
+    for command in ("validate", "server validate", "agent validate"):
+        said.both(command, "-config", file)
+    ready = domain.folder / "up.json"
+    ready.write_text(json.dumps({"adminSocket": "/a.sock", "workloadAPISocket": "/w.sock", "trustBundle": "/bundle.pem",
+                                 "nodeAPI": "127.0.0.1:1", "https": "127.0.0.1:2"}))  # fmt: skip
+    said.both("env", "-readyFile", ready)
+    for whose, socket in (("", at), ("agent ", ("-socketPath", domain.folder / "agent-admin.sock"))):
+        said.both(f"{whose}logger set", "-level", "warn", *socket)
+        said.both(f"{whose}logger get", *socket)
+        said.both(f"{whose}logger reset", *socket)
+        said.both(f"{whose}debug getinfo", *socket)
+
+
+def entries_and_identities(said: Transcript, domain, at: tuple) -> None:
+    workload = ("-socketPath", domain.workload_socket)
+    web = ["-spiffeID", f"{domain.id}/web", "-selector", f"unix:uid:{os.geteuid()}"]
+    other = ["-spiffeID", f"{domain.id}/other", "-selector", "unix:uid:4242"]
+    said.each("entry create", [*web, "-entryID", "web"], [*other, "-entryID", "other"], *at)
+    said.both("entry update", *web, "-entryID", "web", "-parentID", domain.id + shield.ANY_NODE, "-hint", "inside", *at)
+    said.both("entry show", "-entryID", "web", *at)
+    said.both("entry count", *at)
+    domain.wait_for_ids("/web")
+    said.both("api fetch x509", *workload)
+    (answer,) = said.both("api fetch jwt", "-audience", "shop", *workload)["svids"]
+    said.both("api validate jwt", "-audience", "shop", "-svid", answer["svid"], *workload)
+    said.both("api fetch wit", *workload)
+    said.texts["api watch"], said.shapes["api watch"] = watch(domain, "pretty"), shape(json.loads(watch(domain, "json")))
+    for kind in ("x509", "jwt", "wit"):
+        said.both(f"{kind} mint", "-spiffeID", f"{domain.id}/minted", *(["-audience", "shop"] if kind == "jwt" else []), *at)
+    said.each("entry delete", ["-entryID", "web"], ["-entryID", "other"], *at)
+    said.both("entry history", "-entryID", "web", *at)
+    said.both("token generate", *at)
+
+
+def watch(domain, form: str) -> str:
+    """The first state that `api watch` prints; it would go on for ever."""
+    words = [shield.default_binary(), "api", "watch", "-socketPath", domain.workload_socket, "-output", form]
+    with subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True) as watching:
+        try:
+            lines = [watching.stdout.readline()]
+            while form == "pretty" and not lines[-1].startswith("CA #1 Valid Until"):
+                lines.append(watching.stdout.readline())
+                assert lines[-1], "it ended by itself"
+            return "".join(lines)
+        finally:
+            watching.kill()
+
+
+def agents(said: Transcript, domain, at: tuple) -> None:
+    banned, evicted = nodes(domain, 2), nodes(domain, 2)
+    said.both("agent show", "-spiffeID", banned[0], *at)
+    said.each("agent ban", ["-spiffeID", banned[0]], ["-spiffeID", banned[1]], *at)
+    said.each("agent evict", ["-spiffeID", evicted[0]], ["-spiffeID", evicted[1]], *at)
+    said.both("agent list", *at)
+    said.both("agent count", *at)
+
+
+def revocations(said: Transcript, domain, at: tuple) -> None:
+    said.each("revoke", ["-jti", "one", "-reason", "lost"], ["-jti", "two"], *at)
+    said.both("revoke list", *at)
+    said.each("unrevoke", ["-jti", "one"], ["-jti", "two"], *at)
+
+
+def federation(said: Transcript, domain, at: tuple) -> None:
+    file = domain.folder / "other.pem"
+    file.write_bytes(pem(CA("other").certificate))
+
+    def web(name: str, path: str = "") -> list[str]:
+        url = f"https://{name}/{path}"
+        return ["-trustDomain", name, "-bundleEndpointURL", url, "-bundleEndpointProfile", "https_web"]
+
+    said.each("federation create", web("b.invalid"), web("c.invalid"), *at)
+    said.both("federation update", *web("b.invalid", "new"), *at)
+    said.both("federation list", *at)
+    said.both("federation show", "-trustDomain", "b.invalid", *at)
+    said.each("bundle set", ["-id", "b.invalid", "-path", file], ["-id", "c.invalid", "-path", file], *at)
+    said.both("bundle list", *at)
+    said.both("bundle count", *at)
+    said.both("bundle show", *at)
+    said.each("bundle delete", ["-id", "b.invalid"], ["-id", "c.invalid"], *at)
+    said.both("bundle history", "-id", "b.invalid", *at)
+    said.each("federation delete", ["-id", "b.invalid"], ["-id", "c.invalid"], *at)
+
+
+def authorities(said: Transcript, domain, at: tuple) -> None:
+    for kind in ("x509", "jwt", "wit"):
+        show = lambda state: run_json("localauthority", kind, "show", *at)[state]["authority_id"]  # noqa: B023, E731
+        for form in (said.readable, said.as_json):
+            old = show("active")
+            form(f"localauthority {kind} prepare", *at)
+            form(f"localauthority {kind} activate", "-authorityID", show("prepared"), *at)
+            form(f"localauthority {kind} taint", "-authorityID", old, *at)
+            form(f"localauthority {kind} revoke", "-authorityID", old, *at)
+        said.both(f"localauthority {kind} show", *at)
+
+
+def upstream_authorities(said: Transcript, domain, at: tuple) -> None:
+    folder = domain.folder / "pki"
+    folder.mkdir()
+    roots = [CA(f"root {number}") for number in range(3)]
+    below = shield.start_server("example.org", extra=write(folder, roots[0]))
+    try:
+        at = ("-socketPath", below.admin_socket)
+        for form, old, new in ((said.readable, *roots[:2]), (said.as_json, *roots[1:])):
+            write(folder, new)
+            prepared = run_json("localauthority", "x509", "prepare", *at)["prepared_authority"]["authority_id"]
+            run("localauthority", "x509", "activate", "-authorityID", prepared, *at)
+            form("upstreamauthority taint", "-subjectKeyID", old.key_id, *at)
+            form("upstreamauthority revoke", "-subjectKeyID", old.key_id, *at)
+    finally:
+        below.discard()
+
+
+def the_log(said: Transcript, domain, at: tuple) -> None:
+    said.both("log list", "-type", "entry.update", *at)
+    said.both("log show", 0, *at)
+    said.both("log checkpoint", *at)
+    said.both("log verify", *at)
+    assert run("log", "prove", "0", *at).stdout.startswith("c2sp.org/tlog-proof@v1\n")
+
+
+def purge(said: Transcript, domain, gone: list[str], at: tuple) -> None:
+    """Of a node whose certificate has ended: it is told of first."""
+    dry = ("agent purge", "-expiredFor", "0s", "-dryRun", *at)
+    eventually(lambda: gone[0] in json.dumps(said.as_json(*dry)) or None, "its certificate has ended", within=30, every=0.3)
+    assert gone[0] in said.readable("agent purge", "-expiredFor", "0s", *at)
+    assert gone[0] not in run("agent", "list", *at).stdout
+
+
+def run_json(*words) -> dict:
+    return json.loads(run(*words, "-output", "json").stdout)
+
+
+def help_of(command: str) -> pathlib.Path:
+    """As `test_golden.py` has compared it."""
+    return HERE / "help" / f"{command.replace(' ', '-') or 'agentshield'}.txt"
+
+
+def test_what_people_read(said):
+    compare("every-command.txt", "".join(f"$ agentshield {name}\n{neutral(text)}\n" for name, text in said.texts.items()))
+
+
+def test_what_scripts_read(said):
+    compare("every-command.json", json.dumps(said.shapes, indent=1) + "\n")
+
+
+def test_every_command_that_has_two_forms_is_asked_for_both(said):
+    both = {command for command in COMMANDS if "-output <output>" in help_of(command).read_text()}
+    # Asks the endpoint of another trust domain: `Interop/test_federation.py`.
+    assert both - {"federation refresh"} == set(said.shapes) == set(said.texts)
