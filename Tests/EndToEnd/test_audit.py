@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 from pathlib import Path
 
 import grpc
@@ -11,12 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from harness import rules
-from harness.domain import run_cli
+from harness.domain import ANY_NODE, run_cli
 from harness.polling import eventually
 from stage.deployment import Deployment, log_events, uid_selector
+from stage.relay import PERL, Relay
 from wire import messages as m
 from wire.admin import entry
-from wire.keys import spiffe_id
+from wire.keys import selector, spiffe_id
 from wire.workload import first
 
 AIMS = ("agent", "delegation", "resource", "decision", "correlation", "posture", "remediation")
@@ -264,3 +266,59 @@ class TestSecrets:
         for file in marked:
             assert "keys" in Path(file).parts or file.parent == session.domain.folder / "agent", file
             assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(PERL is None, reason="the workload of this test needs perl")
+def test_selectors_are_never_logged():
+    """Their values can be secrets (SPIRE 1.14.3): both daemons say all that they can, and nothing of these"""
+    entrys, workloads = "hunter2-is-my-password", "correct-horse-battery"
+    domain = Deployment(
+        "silent.test", server=["-logLevel", "trace"],
+        agent=["-logLevel", "trace", "-discoverWorkloadPath", "-adminSocketPath", "agent-admin.sock", "-syncInterval", "1s"],
+    ).start()  # fmt: skip
+    relay = None
+    try:
+        level = run_cli("agent", "logger", "get", "-socketPath", domain.folder / "agent-admin.sock").stdout
+        for said in (domain.cli("logger", "get").stdout, level):
+            assert said.startswith("Logger Level : trace\n")
+        # A workload whose own selectors have such a value, with an identity by it, without one, and refused.
+        program = domain.folder / workloads
+        shutil.copyfile(PERL, program)
+        program.chmod(0o755)
+        relay = Relay(domain.workload_socket, domain.folder, program=program)
+        made = domain.entry("/silent", [f"unix:path:{program}"])
+        eventually(lambda: svids(relay.api) == [f"{domain.id}/silent"], "its selector is known")
+        assert relay.api.jwt_svid(["audience"]).svids
+        # An entry that changes to one that nobody has, and what becomes of an entry that is there or is wrong.
+        wanted = [selector(f"unix:path:/{entrys}")]
+        change = m.types.Entry(id=made.id, selectors=wanted)
+        mask = m.types.EntryMask(selectors=True)
+        domain.admin.entries.BatchUpdateEntry(m.entry.BatchUpdateEntryRequest(entries=[change], input_mask=mask), timeout=20)
+        eventually(lambda: svids(relay.api) is None, "it has no identity")
+        (similar,) = domain.admin.create(entry(f"{domain.id}/silent", domain.id + ANY_NODE, [f"unix:path:/{entrys}"]))
+        assert similar.status.code == grpc.StatusCode.ALREADY_EXISTS.value[0]
+        (refused,) = domain.admin.create(entry("spiffe://other.test/x", f"{domain.id}/node", [f"unix:path:/{entrys}"]))
+        assert refused.status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+        domain.admin.delete(made.id)
+        kinds = {"entry.create", "entry.update", "entry.delete", "workload.attest", "workload.refuse"}
+        eventually(
+            lambda: kinds <= {item["event"]["type"] for item in log_events(domain)}, "all of it is in the log", every=0.3
+        )
+        said = {"audit log": json.dumps(log_events(domain), ensure_ascii=False)}
+        assert domain.end(domain.agent) == 0 and domain.end(domain.server) == 0
+        said |= {name: (domain.folder / f"{name}.log").read_text() for name in ("server", "agent")}
+        assert all(said.values())
+        found = [(value, where) for value in (entrys, workloads) for where, text in said.items() if value in text]
+        assert not found
+    finally:
+        if relay is not None:
+            relay.close()
+        domain.discard()
+
+
+def svids(api) -> list[str] | None:
+    try:
+        return [svid.spiffe_id for svid in first(api.x509_svids()).svids]
+    except grpc.RpcError as error:
+        assert error.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAILABLE)
+        return None
