@@ -39,7 +39,8 @@ class Deadly:
         if self._strace.poll() is None:
             self._strace.send_signal(signal.SIGTERM)
         try:
-            self._strace.wait(10)
+            # A tracer that is told to go while its process dies waits for ever; without one a living process goes on.
+            self._strace.wait(1)
         except subprocess.TimeoutExpired:
             self._strace.kill()
             self._strace.wait(10)
