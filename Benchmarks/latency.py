@@ -1,4 +1,4 @@
-"""How long a start and a change take until a workload has them, and what idle processes hold in memory.
+"""How long a start, a change and a revocation take until a workload has them, and what idle processes hold in memory.
 
     Benchmarks/latency.py BINARY     (needs the Python environment of scripts/python-env)
 """
@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import grpc
@@ -18,6 +19,8 @@ BINARY = sys.argv[1] if len(sys.argv) > 1 else ".build/release/agentshield"
 DIRECTORY = tempfile.mkdtemp(prefix="asm-", dir="/tmp")
 STARTS = 8
 CHANGES = 200
+REVOCATIONS = 50
+NODES = 5
 
 
 def wait(path, seconds=30):
@@ -126,6 +129,65 @@ def changes():
     stop(process)
 
 
+def revocations():
+    server, ready = start("server", "run", "-dataDir", f"{DIRECTORY}/r", "-serverPort", "0", "-httpsPort", "0",
+                          "-rateLimitAttestation", "0", ready="r.json")  # fmt: skip
+    places = wait(ready)
+    at = ["-socketPath", places["adminSocket"]]
+    agents, streams, channels = [], [], []
+    for number in range(NODES):
+        token = subprocess.run([BINARY, "token", "generate", "-output", "json", *at], check=True, capture_output=True)
+        socket = f"{DIRECTORY}/r{number}.sock"
+        # Asks every hour: what comes sooner was pushed.
+        agent, ready = start(
+            "agent", "run", "-dataDir", f"{DIRECTORY}/r{number}", "-serverPort", places["nodeAPI"].split(":")[1], "-socketPath",
+            socket, "-joinToken", json.loads(token.stdout)["value"], "-trustBundle", places["trustBundle"], "-syncInterval", "1h",
+            ready=f"r{number}.json",
+        )  # fmt: skip
+        agents.append(agent)
+        wait(ready)
+        channels.append(grpc.insecure_channel(f"unix:{socket}", options=(("grpc.default_authority", "localhost"),)))
+    create(places["adminSocket"], "/revoked")
+    times = []
+    for _ in range(REVOCATIONS):
+        streams = [held(channel) for channel in channels]
+        ends = [None] * NODES
+
+        def follow(number):
+            try:
+                for _ in streams[number]:
+                    pass
+            except grpc.RpcError:
+                ends[number] = time.monotonic()
+
+        threads = [threading.Thread(target=follow, args=(number,)) for number in range(NODES)]
+        for thread in threads:
+            thread.start()
+        # The command's own start is in the figure.
+        begin = time.monotonic()
+        subprocess.run([BINARY, "revoke", "-spiffeID", "spiffe://bench.test/revoked", *at], check=True, stdout=subprocess.DEVNULL)
+        for thread in threads:
+            thread.join()
+        times.append((max(ends) - begin) * 1000)
+        subprocess.run([BINARY, "unrevoke", "-spiffeID", "spiffe://bench.test/revoked", *at], check=True, stdout=subprocess.DEVNULL)
+    times.sort()
+    print(f"`revoke` started -> the stream has ended at all of {NODES} nodes: median {statistics.median(times):.1f} ms, "
+          f"max {times[-1]:.1f} ms (n={REVOCATIONS})")  # fmt: skip
+    for process in (*agents, server):
+        stop(process)
+
+
+def held(channel):
+    """A stream of X.509-SVIDs that has brought its first message; there may be no identity yet."""
+    while True:
+        stream = call(channel, "unary_stream", "/SpiffeWorkloadAPI/FetchX509SVID")(b"", metadata=(("workload.spiffe.io", "true"),))
+        try:
+            next(stream)
+            return stream
+        except grpc.RpcError:
+            time.sleep(0.01)
+
+
 def idle():
     server, ready = start("server", "run", "-dataDir", f"{DIRECTORY}/s", "-serverPort", "0", "-httpsPort", "0", ready="s.json")
     places = wait(ready)
@@ -148,6 +210,7 @@ def idle():
 try:
     starts()
     changes()
+    revocations()
     idle()
 finally:
     shutil.rmtree(DIRECTORY, ignore_errors=True)
