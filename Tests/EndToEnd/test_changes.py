@@ -160,3 +160,24 @@ def test_create_and_delete_many_times(registry):
     for what, times in (("created to SVID in hand", created), ("deleted to end of stream", deleted)):
         times.sort()
         print(f"{what}: median {times[5] * 1000:.0f} ms, worst {times[-1] * 1000:.0f} ms")
+
+
+def test_changes_come_by_push_where_nobody_asks(deployment):
+    """The node agent would ask once in an hour at the earliest"""
+    domain = deployment("pushed.test", agent=["-syncInterval", "1h"])
+    made = domain.entry("/pushed", [uid_selector()])
+    domain.wait_for_ids("/pushed")
+    with domain.workload() as api:
+        stream = api.x509_svids(timeout=60)
+        assert not next(stream).svids[0].hint
+        change = m.entry.BatchUpdateEntryRequest(
+            entries=[m.types.Entry(id=made.id, hint="changed")], input_mask=m.types.EntryMask(hint=True)
+        )
+        assert domain.admin.entries.BatchUpdateEntry(change, timeout=20).results[0].status.code == 0
+        while next(stream).svids[0].hint != "changed":
+            pass
+        domain.admin.delete(made.id)
+        with pytest.raises(grpc.RpcError) as ended:
+            while True:
+                next(stream)
+        assert ended.value.code() == grpc.StatusCode.PERMISSION_DENIED
