@@ -545,11 +545,14 @@ class TestRefusals:
                     tunnel.close()
 
             ask()
+            ask()
+            assert context.resumed, "a good session is resumed"
             if after == "expiry":
                 eventually(lambda: time.time() > agent.identity.expires_at, "the agent's end", within=20)
             else:
                 short_lived.admin.ban(agent.identity.id)
             error = refused(ask)
+            assert context.resumed, "it was that session that was refused"
             assert error.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAILABLE)
 
     def test_a_message_that_is_too_big(self, attested):
@@ -583,12 +586,14 @@ class ResumingContext(ssl.SSLContext):
         self.load_verify_locations(cadata=b"".join(agent.roots))
         load_identity(self, agent.identity.chain, agent.identity.key)
         self._session = self._last = None
+        self.resumed = False
 
     def wrap_bio(self, *arguments, **options):
         self._last = super().wrap_bio(*arguments, session=self._session, **options)
         return self._last
 
     def keep(self) -> None:
+        self.resumed = self._last.session_reused
         session = self._last.session
         self._session = session if session is not None and session.has_ticket else None
 
