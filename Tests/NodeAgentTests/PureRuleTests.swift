@@ -197,10 +197,10 @@ struct JWTCacheTests {
     @Test func `expired and outdated tokens are not given out`() throws {
         var cache = JWTCache(limit: 10)
         let key = JWTCache.Key(entryID: "e", audience: ["a"])
-        cache.store(try token("t"), for: key)
+        cache.store(try token("t"), for: key, asked: cache.turn)
         #expect(cache.token(for: key, revision: 0, at: UnixTime(seconds: 99))?.text == "t")
         #expect(cache.token(for: key, revision: 0, at: UnixTime(seconds: 100)) == nil)
-        cache.store(try token("t"), for: key)
+        cache.store(try token("t"), for: key, asked: cache.turn)
         #expect(cache.token(for: key, revision: 1, at: UnixTime(seconds: 1)) == nil)
         #expect(cache.count == 0)
     }
@@ -218,18 +218,22 @@ struct JWTCacheTests {
         #expect(!token.isFresh(at: UnixTime(seconds: 3589)))
         var cache = JWTCache(limit: 1)
         let key = JWTCache.Key(entryID: "e", audience: ["a"])
-        cache.store(token, for: key)
+        cache.store(token, for: key, asked: cache.turn)
         #expect(cache.token(for: key, revision: 0, at: UnixTime(seconds: 0)) != nil)
+    }
+
+    private func witToken(obtained: UnixTime, rotates: UnixTime, expires: UnixTime) throws -> WITCache.Token {
+        WITCache.Token(
+            entryID: "e", id: try SPIFFEID("spiffe://lab.example/w"), text: "t", privateJWK: "",
+            holder: JWSVerificationKey(p256: P256.Signing.PrivateKey().publicKey, keyID: nil), jwtID: nil, keyID: "k",
+            obtainedAt: obtained, expiresAt: expires, rotatesAt: rotates, revision: 0)
     }
 
     @Test func `a WIT-SVID from before the clock was set back is due, and put off when that fails`() throws {
         var cache = WITCache(limit: 1)
-        let token = WITCache.Token(
-            entryID: "e", id: try SPIFFEID("spiffe://lab.example/w"), text: "t", privateJWK: "",
-            holder: JWSVerificationKey(p256: P256.Signing.PrivateKey().publicKey, keyID: nil), jwtID: nil, keyID: "k",
-            obtainedAt: UnixTime(seconds: 3600), expiresAt: UnixTime(seconds: 7200), rotatesAt: UnixTime(seconds: 5400),
-            revision: 0)
-        _ = cache.store(token, at: UnixTime(seconds: 3600))
+        let token = try witToken(
+            obtained: UnixTime(seconds: 3600), rotates: UnixTime(seconds: 5400), expires: UnixTime(seconds: 7200))
+        _ = cache.store(token, asked: cache.turn, at: UnixTime(seconds: 3600))
         #expect(cache.due(at: UnixTime(seconds: 3590)).isEmpty)
         #expect(cache.due(at: UnixTime(seconds: 3589)) == ["e"])
         cache.postpone(["e"], to: UnixTime(seconds: 5))
@@ -240,10 +244,10 @@ struct JWTCacheTests {
     @Test func `beyond the limit the longest unused one goes`() throws {
         var cache = JWTCache(limit: 2)
         let keys = ["a", "b", "c"].map { JWTCache.Key(entryID: $0, audience: ["x"]) }
-        cache.store(try token("a"), for: keys[0])
-        cache.store(try token("b"), for: keys[1])
+        cache.store(try token("a"), for: keys[0], asked: cache.turn)
+        cache.store(try token("b"), for: keys[1], asked: cache.turn)
         _ = cache.token(for: keys[0], revision: 0, at: UnixTime(seconds: 1))
-        cache.store(try token("c"), for: keys[2])
+        cache.store(try token("c"), for: keys[2], asked: cache.turn)
         #expect(cache.count == 2)
         #expect(cache.token(for: keys[1], revision: 0, at: UnixTime(seconds: 1)) == nil)
         #expect(cache.token(for: keys[0], revision: 0, at: UnixTime(seconds: 1)) != nil)
@@ -254,9 +258,32 @@ struct JWTCacheTests {
     @Test func `tokens of keys that left the bundle or are tainted are dropped`() throws {
         var cache = JWTCache(limit: 2)
         let key = JWTCache.Key(entryID: "e", audience: ["a"])
-        cache.store(try token("t"), for: key)
+        cache.store(try token("t"), for: key, asked: cache.turn)
         cache.keep(signedBy: TrustBundle(trustDomain: Lab.trustDomain))
         #expect(cache.count == 0)
+    }
+
+    @Test func `a JWT-SVID that was asked for before a key was tainted and comes after it is not kept`() throws {
+        var cache = JWTCache(limit: 2)
+        let key = JWTCache.Key(entryID: "e", audience: ["a"])
+        let asked = cache.turn
+        cache.keep(signedBy: TrustBundle(trustDomain: Lab.trustDomain))
+        cache.store(try token("t"), for: key, asked: asked)
+        #expect(cache.count == 0)
+        cache.store(try token("u"), for: key, asked: cache.turn)
+        #expect(cache.token(for: key, revision: 0, at: UnixTime(seconds: 1))?.text == "u")
+    }
+
+    @Test func `a WIT-SVID that was asked for before a key was tainted and comes after it is not kept`() throws {
+        var cache = WITCache(limit: 2)
+        let start = UnixTime(seconds: 0)
+        let token = try witToken(obtained: start, rotates: UnixTime(seconds: 50), expires: UnixTime(seconds: 100))
+        let asked = cache.turn
+        cache.keep(signedBy: TrustBundle(trustDomain: Lab.trustDomain))
+        #expect(cache.store(token, asked: asked, at: start).text == "t")
+        #expect(cache.due(at: UnixTime(seconds: 60)).isEmpty)
+        _ = cache.store(token, asked: cache.turn, at: start)
+        #expect(cache.due(at: UnixTime(seconds: 60)) == ["e"])
     }
 }
 

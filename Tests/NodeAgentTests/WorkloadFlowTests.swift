@@ -127,6 +127,30 @@ import WorkloadAPI
         try await plane.stop()
     }
 
+    @Test func `a JWT bundle is sent again when tokens may have ended, for those who keep tokens`() async throws {
+        let lab = try Lab()
+        let (plane, agent) = try await lab.startBoth()
+        _ = try await plane.value.createEntry("/one")
+        let serving = plane.value
+        try await within {
+            try await lab.withWorkload { client in
+                _ = try await client.firstContext()
+                var bundles = client.streamJWTBundles().makeAsyncIterator()
+                let first = try await bundles.next()
+                try await serving.withAdmin { admin in
+                    _ = try await admin.revocations.revoke(
+                        .with {
+                            $0.subject.kind = "jti"
+                            $0.subject.value = "nobody-has-it"
+                        })
+                }
+                #expect(try await bundles.next() == first)
+            }
+        }
+        try await agent.stop()
+        try await plane.stop()
+    }
+
     @Test func `of two entries with one hint the older one is served`() async throws {
         let lab = try Lab()
         let (plane, agent) = try await lab.startBoth()

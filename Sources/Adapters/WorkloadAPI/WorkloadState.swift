@@ -64,9 +64,13 @@ package struct WorkloadX509Bundles: Sendable, Equatable {
 package struct WorkloadJWTBundles: Sendable, Equatable {
     /// Plain JWK sets of JWT-SVID keys and nothing else; the own trust domain is among them.
     package var bundles: [TrustDomain: [UInt8]]
+    /// Another number has the state sent once more, though it is the same: tokens of keys that it still holds may have
+    /// ended, by a taint or a revocation, and who keeps tokens asks for them anew. It is not on the wire.
+    package var turn: UInt64
 
-    package init(bundles: [TrustDomain: [UInt8]]) {
+    package init(bundles: [TrustDomain: [UInt8]], turn: UInt64 = 0) {
         self.bundles = bundles
+        self.turn = turn
     }
 }
 

@@ -38,6 +38,9 @@ struct JWTCache: Sendable {
     let limit: Int
     private var slots: [Key: Slot] = [:]
     private var clock: UInt64 = 0
+    /// Counts how often the keys have been looked through: what was asked for in an earlier turn may be of a key that has
+    /// gone since.
+    private(set) var turn: UInt64 = 0
 
     init(limit: Int) {
         self.limit = limit
@@ -57,8 +60,9 @@ struct JWTCache: Sendable {
         return token
     }
 
-    mutating func store(_ token: Token, for key: Key) {
-        guard limit > 0 else { return }
+    /// Keeps a token that was asked for in this turn.
+    mutating func store(_ token: Token, for key: Key, asked: UInt64) {
+        guard limit > 0, asked == turn else { return }
         clock += 1
         slots[key] = Slot(token: token, use: clock)
         guard slots.count > limit else { return }
@@ -74,6 +78,7 @@ struct JWTCache: Sendable {
 
     /// Forgets the tokens whose key is tainted or not in the bundle any more.
     mutating func keep(signedBy bundle: TrustBundle) {
+        turn += 1
         let good = Set(bundle.jwtAuthorities.filter { !$0.isTainted }.map(\.keyID))
         slots = slots.filter { good.contains($0.value.token.keyID) }
     }

@@ -36,6 +36,9 @@ struct WITCache: Sendable {
     let limit: Int
     private var slots: [String: Slot] = [:]
     private var clock: UInt64 = 0
+    /// Counts how often the keys have been looked through: what was asked for in an earlier turn may be of a key that has
+    /// gone since.
+    private(set) var turn: UInt64 = 0
 
     init(limit: Int) {
         self.limit = limit
@@ -53,14 +56,15 @@ struct WITCache: Sendable {
         return token
     }
 
-    /// Keeps a token and returns the one that counts: of two that were asked for at once the first.
-    mutating func store(_ token: Token, at time: UnixTime) -> Token {
+    /// Keeps a token that was asked for in this turn, and returns the one that counts: of two that were asked for at once
+    /// the first.
+    mutating func store(_ token: Token, asked: UInt64, at time: UnixTime) -> Token {
         if let other = slots[token.entryID]?.token, other.id == token.id, other.revision == token.revision,
             !other.isDue(at: time)
         {
             return other
         }
-        guard limit > 0 else { return token }
+        guard limit > 0, asked == turn else { return token }
         clock += 1
         slots[token.entryID] = Slot(token: token, use: clock)
         if slots.count > limit, let oldest = slots.min(by: { $0.value.use < $1.value.use }) {
@@ -97,6 +101,7 @@ struct WITCache: Sendable {
 
     /// Forgets the tokens whose key is tainted or not in the bundle any more.
     mutating func keep(signedBy bundle: TrustBundle) {
+        turn += 1
         let good = Set(bundle.witAuthorities.filter { !$0.isTainted }.map(\.keyID))
         slots = slots.filter { good.contains($0.value.token.keyID) }
     }

@@ -76,11 +76,13 @@ final class TokenSource: Sendable {
         }
         let key = JWTCache.Key(entryID: entry.id, audience: audience)
         let time = now()
-        let cached = cache.withTokens { $0.token(for: key, revision: entry.revision, at: time) }
+        let (cached, turn) = cache.withTokens {
+            ($0.token(for: key, revision: entry.revision, at: time), $0.turn)
+        }
         if let cached, cached.isFresh(at: time) { return cached.text }
         do {
             let token = try await sign(entry, audience, cached == nil ? Self.timeout : Self.shortTimeout)
-            cache.withTokens { $0.store(token, for: key) }
+            cache.withTokens { $0.store(token, for: key, asked: turn) }
             return token.text
         } catch {
             guard let cached, RotationSchedule.isUsable(expires: cached.expiresAt, at: now()) else { throw error }

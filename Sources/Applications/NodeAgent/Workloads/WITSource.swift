@@ -37,6 +37,7 @@ final class WITSource: Sendable {
     /// One token per entry, in their order; entries whose token cannot be had now are left out.
     func svids(for entries: [AuthorizedEntry]) async throws(WorkloadAPIError) -> [(AuthorizedEntry, WITCache.Token)] {
         let time = now()
+        let turn = cache.withWITs(\.turn)
         var tokens: [String: WITCache.Token] = [:]
         var wanted: [AuthorizedEntry] = []
         for entry in entries {
@@ -50,7 +51,7 @@ final class WITSource: Sendable {
         if !wanted.isEmpty {
             do {
                 for token in try await sign(wanted) {
-                    tokens[token.entryID] = cache.withWITs { $0.store(token, at: time) }
+                    tokens[token.entryID] = cache.withWITs { $0.store(token, asked: turn, at: time) }
                 }
             } catch {
                 let call = error as? RPCError

@@ -41,10 +41,12 @@ extension WorkloadService: WorkloadAPIHandler {
         for peer: ConnectionPeer
     ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadJWTBundles, any Error> {
         try await stream(peer, "FetchJWTBundles") { caller, workload, _ in
+            // Before the bundles: a turn that comes between them is news again.
+            let turn = cache.withTokens(\.turn)
             let bundles = try await bundles(for: caller, workload)
             return WorkloadJWTBundles(
                 bundles: Dictionary(
-                    bundles.map { ($0.trustDomain, $0.jwtJWKS()) }, uniquingKeysWith: { own, _ in own }))
+                    bundles.map { ($0.trustDomain, $0.jwtJWKS()) }, uniquingKeysWith: { own, _ in own }), turn: turn)
         }
     }
 
