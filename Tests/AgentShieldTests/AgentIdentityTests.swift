@@ -174,4 +174,51 @@ import WorkloadAPI
             }
         }
     }
+
+    @Test func `news of the JWT bundles has a kept token asked for anew, and one of a key that is gone is forgotten`()
+        async throws
+    {
+        let id = try own.id("/agent")
+        @Sendable func token(_ key: JWSSigningKey) throws -> WorkloadJWTSVID {
+            WorkloadJWTSVID(
+                id: id,
+                token: try JWTSVID.sign(
+                    id: id, audience: ["weather"], issuedAt: clock.time, expiresAt: clock.time + 300, key: key))
+        }
+        @Sendable func bundles(_ keys: [JWSSigningKey], turn: UInt64) throws -> WorkloadJWTBundles {
+            var bundle = TrustBundle(trustDomain: own.trustDomain)
+            bundle.jwtAuthorities = try keys.map { try JWTAuthority(keyID: $0.keyID, publicKey: $0.verificationKey) }
+            return WorkloadJWTBundles(bundles: [own.trustDomain: bundle.jwtJWKS()], turn: turn)
+        }
+        let old = JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "old")
+        let new = JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "new")
+        let (first, second) = (try token(old), try token(new))
+        let identity = try workloadAPI.identity(clock: clock)
+        workloadAPI.push([try own.svid("/agent")], bundle: own.bundle)
+        workloadAPI.push(try bundles([old, new], turn: 1))
+        workloadAPI.setToken(.success(first))
+        let workloadAPI = workloadAPI
+        @Sendable func comes(_ wanted: WorkloadJWTSVID?) async -> Bool {
+            for _ in 0..<1000 {
+                if (try? await identity.token(audience: "weather")) == wanted?.token { return true }
+                try? await Task.sleep(for: .milliseconds(10))
+            }
+            return false
+        }
+        try await workloadAPI.serving([identity]) {
+            try await identity.waitUntilReady()
+            #expect(await eventually { workloadAPI.jwtStreams == 1 })
+            #expect(try await identity.token(audience: "weather") == first.token)
+            // The same bundle again, as after a taint: the node agent has another token by now.
+            workloadAPI.setToken(.success(second))
+            workloadAPI.push(try bundles([old, new], turn: 2))
+            #expect(await comes(second))
+            // The key leaves the bundle, and nobody can sign: better no token than that one.
+            workloadAPI.setToken(.failure(.unavailable("away")))
+            workloadAPI.push(try bundles([old, new], turn: 3))
+            #expect(try await identity.token(audience: "weather") == second.token)
+            workloadAPI.push(try bundles([old], turn: 4))
+            #expect(await comes(nil))
+        }
+    }
 }

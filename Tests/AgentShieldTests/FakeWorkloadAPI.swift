@@ -17,6 +17,8 @@ final class FakeWorkloadAPI: WorkloadAPIHandler, RevocationWatchHandler {
         var tokenFailure: WorkloadAPIError?
         var tokenFetches = 0
         var revocations: WorkloadRevocations?
+        var jwtBundles: WorkloadJWTBundles?
+        var jwtStreams: [AsyncThrowingStream<WorkloadJWTBundles, any Error>.Continuation] = []
         var watches: [AsyncThrowingStream<WorkloadRevocations, any Error>.Continuation] = []
     }
 
@@ -65,6 +67,18 @@ final class FakeWorkloadAPI: WorkloadAPIHandler, RevocationWatchHandler {
             }
         }
     }
+
+    /// Says what the JWT bundles are. Until it has said so once it has none.
+    func push(_ bundles: WorkloadJWTBundles) {
+        let streams = state.withLock { state in
+            state.jwtBundles = bundles
+            return state.jwtStreams
+        }
+        for stream in streams { stream.yield(bundles) }
+    }
+
+    /// How many follow the JWT bundles.
+    var jwtStreams: Int { state.withLock { $0.jwtStreams.count } }
 
     /// Says what is revoked. Until it has said so once, it is somebody else's Workload API that knows of no such thing.
     func push(_ revocations: WorkloadRevocations) {
@@ -131,7 +145,14 @@ final class FakeWorkloadAPI: WorkloadAPIHandler, RevocationWatchHandler {
     func jwtBundles(
         for peer: ConnectionPeer
     ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadJWTBundles, any Error> {
-        throw .unimplemented("not in this test")
+        let (stream, continuation) = AsyncThrowingStream<WorkloadJWTBundles, any Error>.makeStream()
+        let first = state.withLock { state in
+            state.jwtStreams.append(continuation)
+            return state.jwtBundles
+        }
+        guard let first else { throw .unimplemented("not in this test") }
+        continuation.yield(first)
+        return stream
     }
 
     func witSVIDs(

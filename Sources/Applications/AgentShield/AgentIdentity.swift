@@ -134,9 +134,10 @@ public final class AgentIdentity: Service {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { [revocations] in await revocations.follow() }
+                group.addTask { [tokens] in await tokens.follow() }
                 group.addTask { [source] in try await source.run() }
                 defer { group.cancelAll() }
-                // Following revocations ends with its task only: the first to end is the source.
+                // Following ends with its task only: the first to end is the source.
                 try await group.next()
             }
         } catch let error as X509SourceError {
