@@ -2,7 +2,7 @@ import SPIFFE
 import WorkloadAPI
 
 /// Brings what the Workload API says into a directory: a new X.509-SVID when it is sent, new tokens when half of the
-/// life of one is over.
+/// life of one is over, and when the JWT bundles are sent: then a key may be tainted or gone, or a token revoked.
 actor FileDelivery {
     private let directory: DeliveryDirectory
     private let id: SPIFFEID?
@@ -12,6 +12,9 @@ actor FileDelivery {
     private var tokens: [UnverifiedJWTSVID] = []
     private var texts: [String] = []
     private var written: [DeliveredFile] = []
+    // Requests for tokens, and the newest that was answered: an older answer that comes later says nothing.
+    private var requests = 0
+    private var answered = 0
     /// How often the directory has changed.
     private(set) var changes = 0
 
@@ -44,7 +47,14 @@ actor FileDelivery {
                 for try await context in client.streamX509Contexts() { try await self.take(context) }
                 throw CommandFailure("the Workload API ended the stream")
             }
-            if !audiences.isEmpty { group.addTask { try await self.keepTokens(client) } }
+            if !audiences.isEmpty {
+                group.addTask {
+                    // A node agent sends them again when it has dropped tokens that it had.
+                    for try await _ in client.streamJWTBundles() { try await self.renewTokens(client) }
+                    throw CommandFailure("the Workload API ended the stream of JWT bundles")
+                }
+                group.addTask { try await self.keepTokens(client) }
+            }
             try await group.next()
         }
     }
@@ -54,15 +64,25 @@ actor FileDelivery {
         try await writeAndTell()
     }
 
+    /// The first ones come with the JWT bundles.
     private func keepTokens(_ client: WorkloadAPIClient) async throws {
+        while true {
+            try await Task.sleep(for: max(untilRenewal, Self.retry))
+            if untilRenewal <= .zero { try await renewTokens(client) }
+        }
+    }
+
+    /// Returns when there are tokens that were asked for after the call; the ones before stay until then.
+    private func renewTokens(_ client: WorkloadAPIClient) async throws {
         while true {
             do {
                 try await fetchTokens(client)
-                try await writeAndTell()
+                return try await writeAndTell()
             } catch let error as WorkloadAPIError where !tokens.isEmpty {
+                if case .permissionDenied = error { throw error }
                 Terminal.printError("agentshield: tokens not renewed: \(error)")
             }
-            try await Task.sleep(for: untilRenewal)
+            try await Task.sleep(for: Self.retry)
         }
     }
 
@@ -73,10 +93,12 @@ actor FileDelivery {
             let life = token.expiresAt.milliseconds(since: token.issuedAt ?? now)
             return token.expiresAt.milliseconds(since: now) - life / 2 + 1000
         }
-        return max(.milliseconds(waits.min() ?? 0), Self.retry)
+        return .milliseconds(waits.min() ?? 0)
     }
 
     private func fetchTokens(_ client: WorkloadAPIClient) async throws {
+        requests += 1
+        let request = requests
         var fetched: [(String, UnverifiedJWTSVID)] = []
         for audience in audiences {
             guard let svid = try await client.fetchJWTSVIDs(audience: [audience], id: id).first else {
@@ -88,6 +110,8 @@ actor FileDelivery {
                 throw CommandFailure("the Workload API sent a malformed token: \(error)")
             }
         }
+        guard request > answered else { return }
+        answered = request
         texts = fetched.map(\.0)
         tokens = fetched.map(\.1)
     }
