@@ -142,6 +142,46 @@ def test_a_server_that_has_forgotten_the_service_undoes_nothing(server, agent):
         eventually(lambda: verdict() == grpc.StatusCode.UNAVAILABLE, "nobody knows what is revoked", within=60)
 
 
+@pytest.mark.parametrize("damage", ["cut off", "of another mode"])
+def test_who_has_lost_its_memory_validates_nothing_until_it_has_been_told_anew(server, agent, damage):
+    server.offer(server.snapshot(9, "/refunds"))
+    agent.wait_for("/other", within=30)
+    with agent.workload() as api:
+        token = api.jwt_svid(["shop"]).svids[0].svid
+    agent.process.stop()
+    stored = next(agent.folder.rglob("revocations.jws"))
+    if damage == "cut off":
+        stored.write_bytes(stored.read_bytes()[:-20])
+    else:
+        stored.chmod(0o644)
+
+    def verdict() -> grpc.StatusCode:
+        with agent.workload() as api:
+            try:
+                api.validate("shop", token)
+            except grpc.RpcError as refused:
+                return refused.code()
+        return grpc.StatusCode.OK
+
+    # Not even a server that says that it knows of no such thing is believed.
+    server.offer(b"")
+    agent.start()
+    agent.wait_for("/other", "/refunds", within=30)
+    assert verdict() == grpc.StatusCode.UNAVAILABLE
+    assert "the stored revocations are damaged" in agent.process.log(10_000)
+    agent.process.stop()
+    server.offer(server.snapshot(10, "/refunds"))
+    agent.start()
+    agent.wait_for("/other", within=30)
+    assert verdict() == grpc.StatusCode.OK
+    # The file is whole again.
+    server.offer(server.snapshot(8))
+    agent.process.stop()
+    agent.start()
+    server.wait_until_asked()
+    assert set(agent.svids()) == {"/other"}
+
+
 def test_a_snapshot_of_another_signer_is_not_taken(server, agent):
     server.offer(server.snapshot(9, "/refunds"))
     agent.wait_for("/other", within=30)

@@ -181,7 +181,7 @@ struct SnapshotTests {
     }
 
     @Test func `a lower number is a replay, an equal one must be the same`() throws {
-        var held = HeldRevocations(startedAt: start, stored: try snapshot(7))
+        var held = HeldRevocations(startedAt: start, memory: .snapshot(try snapshot(7)))
         let replayed = RevocationError.replayed(held: 7, offered: 6)
         #expect(throws: replayed) { try held.take(snapshot(6, []), confirmedAt: start) }
         #expect(throws: RevocationError.replayed(held: 7, offered: 7)) {
@@ -230,6 +230,23 @@ struct SnapshotTests {
         #expect(held.snapshot?.issuedAt == start + 3600)
         #expect(try held.take(snapshot(), confirmedAt: start) == .none)
         #expect(held.snapshot?.issuedAt == start)
+    }
+
+    @Test(arguments: [30_000, nil] as [Int64?])
+    func `who has forgotten what was revoked rests on nothing until the control plane has told it anew`(
+        limit: Int64?
+    ) throws {
+        var held = HeldRevocations(startedAt: start, memory: .damaged)
+        #expect(!held.isFresh(at: start, limit: limit))
+        held.notOffered()
+        #expect(held.isOffered)
+        held.confirm(at: start)
+        #expect(!held.isFresh(at: start, limit: limit))
+        // Somebody hands on a snapshot that nobody has confirmed.
+        #expect(try held.take(snapshot(), confirmedAt: nil) == .content)
+        #expect(!held.isFresh(at: start, limit: limit))
+        held.confirm(at: start + 1)
+        #expect(held.isFresh(at: start + 1, limit: limit))
     }
 
     @Test func `revocations that were there once cannot be switched off by their absence`() throws {

@@ -11,10 +11,26 @@ package struct HeldRevocations: Sendable {
     package private(set) var isOffered = true
     /// From when on the verifier has been without news, as long as it has had none.
     private let startedAt: UnixTime
+    /// Whether it once knew more than it does, until the control plane has told it anew.
+    private var hasForgotten = false
 
-    package init(startedAt: UnixTime, stored: RevocationSnapshot? = nil) {
+    /// What an earlier run has left.
+    package enum Memory: Sendable {
+        /// There was none.
+        case none
+        /// The newest snapshot that it had verified.
+        case snapshot(RevocationSnapshot)
+        /// Something that cannot be read any more: there was a snapshot, but neither its content nor its number is known.
+        case damaged
+    }
+
+    package init(startedAt: UnixTime, memory: Memory = .none) {
         self.startedAt = startedAt
-        snapshot = stored
+        switch memory {
+        case .none: break
+        case .snapshot(let stored): snapshot = stored
+        case .damaged: hasForgotten = true
+        }
     }
 
     /// What an offered snapshot changes.
@@ -52,6 +68,7 @@ package struct HeldRevocations: Sendable {
     /// The control plane said at this moment that the snapshot held is the newest.
     package mutating func confirm(at time: UnixTime) {
         guard snapshot != nil else { return }
+        hasForgotten = false
         // News may be told out of order by a little; a confirmation from much later is from before the clock was set
         // back, and must not count until the clock is there again.
         confirmedAt = confirmedAt.map { $0.milliseconds(since: time) > Self.tolerance ? time : max($0, time) } ?? time
@@ -71,13 +88,15 @@ package struct HeldRevocations: Sendable {
     ///
     /// Only believed as long as there never was a snapshot: nobody gets rid of revocations by taking the service away.
     package mutating func notOffered() {
-        guard snapshot == nil else { return }
+        guard snapshot == nil, !hasForgotten else { return }
         isOffered = false
     }
 
     /// Whether decisions may rest on what is held, at this moment.
     /// - Parameter limit: milliseconds without news; nil for no limit.
     package func isFresh(at time: UnixTime, limit: Int64?) -> Bool {
+        // Not even without a limit: it is known that something is not known.
+        guard !hasForgotten else { return false }
         guard isOffered, let limit else { return true }
         if let snapshot, snapshot.expiresAt <= time { return false }
         // By a clock that was set back nobody can tell how old the news is.

@@ -24,7 +24,8 @@ final class RevocationHolder: Sendable {
     private let logger: Logger
     private let state: Mutex<State>
 
-    /// Begins with what an earlier run has verified and stored. It counts at once; nothing older is taken any more.
+    /// Begins with what an earlier run has verified and stored. It counts at once; nothing older is taken any more. If it
+    /// cannot be read, nothing rests on what is held before the control plane has told it anew.
     /// - Parameter limit: milliseconds without news after which nothing may rest on it; nil for no limit.
     init(
         directory: AgentDirectory, trustDomain: TrustDomain, limit: Int64?, logger: Logger,
@@ -34,18 +35,27 @@ final class RevocationHolder: Sendable {
         self.limit = limit
         self.now = now
         self.logger = logger
-        var token: [UInt8] = []
-        var snapshot: RevocationSnapshot?
-        if let bytes = try? directory.read(Self.fileName) {
-            snapshot = try? SignedRevocations.readStored(bytes)
-            if snapshot?.trustDomain != trustDomain { snapshot = nil }
-            if snapshot == nil {
-                logger.error("the stored revocations are damaged; nothing is known to be revoked")
-            } else {
-                token = bytes
-            }
+        let (memory, token) = Self.remembered(directory, trustDomain)
+        if case .damaged = memory {
+            logger.error(
+                "the stored revocations are damaged; no token is validated before the control plane has sent them anew",
+                metadata: ["file": "\(directory.path(of: Self.fileName))"])
         }
-        state = Mutex(State(held: HeldRevocations(startedAt: now(), stored: snapshot), token: token))
+        state = Mutex(State(held: HeldRevocations(startedAt: now(), memory: memory), token: token))
+    }
+
+    private static func remembered(
+        _ directory: AgentDirectory, _ trustDomain: TrustDomain
+    ) -> (HeldRevocations.Memory, token: [UInt8]) {
+        do throws(NodeAgentError) {
+            guard let token = try directory.read(fileName) else { return (.none, []) }
+            guard let snapshot = try? SignedRevocations.readStored(token), snapshot.trustDomain == trustDomain else {
+                return (.damaged, [])
+            }
+            return (.snapshot(snapshot), token)
+        } catch {
+            return (.damaged, [])
+        }
     }
 
     /// The newest snapshot that was verified.
@@ -79,7 +89,8 @@ final class RevocationHolder: Sendable {
             return change
         }
         do throws(NodeAgentError) {
-            if try directory.read(Self.fileName) != token { try directory.replace(Self.fileName, with: token) }
+            // What cannot be read makes way as well.
+            if (try? directory.read(Self.fileName)) != token { try directory.replace(Self.fileName, with: token) }
         } catch {
             // In force all the same: only the memory of a restart is shorter.
             logger.error("the revocations cannot be stored", metadata: ["reason": "\(error)"])
