@@ -487,6 +487,16 @@ class TestAuthoritiesOfOthers:
         assert not masked.x509_authorities and masked.sequence_number == after.sequence_number
         assert "bundle.append" in server.cli("log", "list", "-type", "bundle.append").stdout
 
+    def test_a_revoked_jti_is_listed_until_the_last_token_that_can_have_it_has_ended(self, start):
+        """It may be a WIT-SVID's as well as a JWT-SVID's, and nothing outlives the authority that signed it."""
+        server = start("jti.test", only_server=True)
+        for days, kind, field, key in ((30, "wit", "wit_authorities", wit_key), (60, "jwt", "jwt_authorities", jwt_key)):
+            end = int(time.time()) + days * 86_400
+            self.append(server.admin, **{field: [key(f"{kind}-of-another", expires_at=end)]})
+            server.cli("revoke", "-jti", f"{kind}-token")
+            ends = {one["value"]: int(one["expires_at"]) for one in server.cli_json("revoke", "list")["items"]}
+            assert ends[f"{kind}-token"] == end
+
     def test_what_is_not_appended(self, server, admin):
         cases = {
             "nothing": {},

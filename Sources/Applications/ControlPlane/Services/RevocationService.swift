@@ -52,8 +52,9 @@ struct RevocationService: Agentshield_Admin_V1_Revocation.SimpleServiceProtocol 
 
     /// Nothing lives longer than the authority that signed it: the latest end of them all bounds every credential.
     private func latestEnd(of subject: RevokedSubject) -> UnixTime {
-        let kind: AuthorityRecord.Kind = if case .jwtID = subject { .jwt } else { .x509 }
-        return authorities.records.filter { $0.kind == kind }.map(\.notAfter).max()
+        // A JWT-SVID has a `jti`, and so has a WIT-SVID.
+        let kinds: Set<AuthorityRecord.Kind> = if case .jwtID = subject { [.jwt, .wit] } else { [.x509] }
+        return authorities.records.filter { kinds.contains($0.kind) }.map(\.notAfter).max()
             ?? UnixTime(milliseconds: .max)
     }
 
