@@ -19,6 +19,7 @@ from harness.polling import eventually
 from harness.process import Process
 from wire import messages as m
 from wire import sds
+from wire.admin import entry
 from wire.workload import first
 
 SERVICES = {
@@ -197,6 +198,12 @@ def pair_of(folder):
         os.close(state)
 
 
+def subject(folder) -> str:
+    leaf, _ = pair_of(folder)
+    (uri,) = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return uri.value
+
+
 @pytest.fixture(scope="module")
 def short():
     # Half of its life is left at rotation: time for a signature on a busy machine, and for a second attempt.
@@ -262,6 +269,50 @@ class TestFiles:
             receiver.kill()
             receiver.wait()
             watch.stop()
+
+    def test_an_identity_that_is_withdrawn_does_not_stay_on_the_disk(self, tmp_path):
+        domain = shield.start_up("gone.test")
+        try:
+            app, other = (domain.admin.create_one(
+                entry(domain.id + path, domain.id + shield.ANY_NODE, [f"unix:uid:{os.geteuid()}"])
+            ) for path in ("/app", "/other"))  # fmt: skip
+            domain.wait_for_ids("/app", "/other")
+            watches, folders = [], []
+            for name, flags in (("any", []), ("one", ["-spiffeID", f"{domain.id}/app"])):
+                folders.append(tmp_path / name)
+                watches.append(
+                    Process(
+                        name,
+                        [shield.default_binary(), "svid", "watch", "-dir", folders[-1], "-jwtAudience", "api",
+                         "-socketPath", domain.workload_socket, *flags],
+                        tmp_path,
+                    )
+                )  # fmt: skip
+            try:
+                for folder in folders:
+                    eventually(lambda folder=folder: (folder / "jwt_svid.token").exists(), "files", within=20)
+                # One of two identities goes: whoever wants that one has nothing, whoever takes any has the other.
+                domain.admin.delete(app.id)
+                eventually(lambda: os.listdir(folders[1]) == [], "nothing is left of it", within=20)
+                eventually(
+                    lambda: subject(folders[0]) == f"{domain.id}/other", "the other", within=20, ignore=(OSError,)
+                )
+                domain.admin.delete(other.id)
+                eventually(lambda: os.listdir(folders[0]) == [], "nothing is left", within=20)
+                # The folder stays, and so does the command: the identity comes back.
+                domain.entry("/app")
+                for folder in folders:
+                    eventually(lambda folder=folder: (folder / "jwt_svid.token").exists(), "files again", within=60)
+                domain.forget_entries()
+                done = shield.run_cli(
+                    "svid", "watch", "-once", "-dir", folders[0], "-socketPath", domain.workload_socket, check=False
+                )
+                assert done.returncode == 1 and os.listdir(folders[0]) == []
+            finally:
+                for watch in watches:
+                    watch.stop()
+        finally:
+            domain.discard()
 
     def test_without_an_identity_nothing_is_written(self, short, tmp_path):
         done = shield.run_cli(

@@ -58,6 +58,13 @@ struct DeliveryDirectory {
         removeOld(besides: [state, before])
     }
 
+    /// Removes every file, all at once: they are links through `.current`. Whether there were any.
+    func clear() -> Bool {
+        let hadFiles = unlink("\(path)/\(Self.current)") == 0
+        removeOld(besides: [])
+        return hadFiles
+    }
+
     /// Makes or replaces a link in one step.
     private func link(_ name: String, to target: String) throws {
         let temporary = "\(path)/.link-\(getpid())"

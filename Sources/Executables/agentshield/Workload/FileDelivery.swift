@@ -29,18 +29,46 @@ actor FileDelivery {
     }
 
     /// Writes the state of now.
-    func deliverOnce(_ client: WorkloadAPIClient) async throws {
-        for try await context in client.streamX509Contexts() {
-            self.context = context
-            try await fetchTokens(client)
-            _ = try write()
-            return
+    nonisolated func deliverOnce(_ client: WorkloadAPIClient) async throws {
+        try await untilWithdrawn {
+            for try await context in client.streamX509Contexts() {
+                try await deliver(context, client)
+                return
+            }
+            throw CommandFailure("the Workload API ended the stream without an answer")
         }
-        throw CommandFailure("the Workload API ended the stream without an answer")
     }
 
-    /// Follows until the connection ends or fails.
+    private func deliver(_ context: WorkloadX509Context, _ client: WorkloadAPIClient) async throws {
+        self.context = context
+        try await fetchTokens(client)
+        _ = try write()
+    }
+
+    /// Follows until the connection ends or fails, or the identity is withdrawn.
     nonisolated func follow(_ client: WorkloadAPIClient) async throws {
+        try await untilWithdrawn { try await followAll(client) }
+    }
+
+    /// An identity that this process has no more does not stay in the files. Nobody is told: a program that read them anew
+    /// would find nothing.
+    private nonisolated func untilWithdrawn(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch let error as WorkloadAPIError {
+            if case .permissionDenied = error { await withdraw() }
+            throw error
+        }
+    }
+
+    private func withdraw() {
+        (context, tokens, texts, written) = (nil, [], [], [])
+        answered = requests
+        guard directory.clear() else { return }
+        Terminal.printError("agentshield: the identity is withdrawn, its files are removed")
+    }
+
+    private nonisolated func followAll(_ client: WorkloadAPIClient) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             group.addTask {
@@ -138,7 +166,8 @@ actor FileDelivery {
 
     private func files(_ context: WorkloadX509Context) throws -> [DeliveredFile] {
         guard let chosen = context.svids.first(where: { id == nil || $0.id == id }) else {
-            throw CommandFailure("this process does not have the identity \(id.map { "`\($0)`" } ?? "asked for")")
+            throw WorkloadAPIError.permissionDenied(
+                "this process does not have the identity \(id.map { "`\($0)`" } ?? "asked for")")
         }
         var files: [DeliveredFile] = []
         do {
