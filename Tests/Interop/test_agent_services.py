@@ -24,6 +24,8 @@ from wire.workload import first
 
 SERVICES = {
     "SpiffeWorkloadAPI",
+    "agentshield.agent.v1.Launch",
+    "agentshield.workload.v1.Revocation",
     "envoy.service.secret.v3.SecretDiscoveryService",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
@@ -56,6 +58,8 @@ class TestHealthAndReflection:
             api = pool.FindServiceByName("SpiffeWorkloadAPI")
             assert {method.name for method in api.methods} >= {"FetchX509SVID", "FetchJWTSVID", "ValidateJWTSVID"}
             assert pool.FindMessageTypeByName("X509SVIDResponse").fields_by_number[1].name == "svids"
+            for ours, method in (("agentshield.agent.v1.Launch", "Hold"), ("agentshield.workload.v1.Revocation", "Watch")):
+                assert pool.FindServiceByName(ours).methods_by_name[method].server_streaming
             discovery = pool.FindServiceByName("envoy.service.secret.v3.SecretDiscoveryService")
             assert discovery.methods_by_name["StreamSecrets"].input_type.fields_by_number[6].name == "error_detail"
             secret = pool.FindMessageTypeByName("envoy.extensions.transport_sockets.tls.v3.Secret")

@@ -258,7 +258,11 @@ package final class NodeAgent: Sendable {
             launches: launches, attestation: attestation, cache: shared.cache, audit: audit, logger: logger,
             randomBytes: randomBytes, sleep: sleep)
         let reflection = ServerReflection(
-            services: ["SpiffeWorkloadAPI", SecretDiscoveryService.name],
+            services: [
+                "SpiffeWorkloadAPI", SecretDiscoveryService.name,
+                Agentshield_Workload_V1_Revocation.descriptor.fullyQualifiedService,
+                Agentshield_Agent_V1_Launch.descriptor.fullyQualifiedService,
+            ],
             descriptorSets: [workloadAPIDescriptors, secretDiscoveryDescriptors])
         return PeerServer.unixSocket(
             path: configuration.workloadSocketPath, access: .everyone,
