@@ -539,12 +539,12 @@ def test_a_server_that_is_away(spire, joined):
 
 @pytest.mark.parametrize("method", ["SyncAuthorizedEntries", "GetBundle"])
 def test_waits_grow_while_the_server_is_unavailable(spire, joined, method):
-    """SPIRE's back-off: half as long again each time, a tenth more or less"""
+    """SPIRE's back-off: half as long again each time, a tenth more or less, up to 48 times the interval"""
     spire.refuse(method, unavailable())
     since = time.time()
-    eventually(lambda: len(spire.of("SyncAuthorizedEntries", since)) >= 5, "five attempts", within=40)
+    eventually(lambda: len(spire.of("SyncAuthorizedEntries", since)) >= 7, "seven attempts", within=60)
     times = [call.at for call in spire.of("SyncAuthorizedEntries", since)]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:])][:4]
+    gaps = [later - earlier for earlier, later in zip(times, times[1:])][:6]
     assert all(later > earlier * 1.05 for earlier, later in zip(gaps, gaps[1:])), gaps
     spire.accept()
     spire.entry("/new", joined.id, [ME])

@@ -67,6 +67,13 @@ struct BackOffTests {
         #expect(longest >= .milliseconds(2199) && longest <= .milliseconds(2200))
     }
 
+    @Test(arguments: [
+        (1, false, 48), (5, false, 240), (10, false, 480), (60, false, 480), (0, false, 1), (1, true, 6), (5, true, 30),
+        (60, true, 360), (0, true, 1),
+    ]) func `the longest wait is SPIRE's where nothing is pushed`(interval: Int, isPushed: Bool, longest: Int) {
+        #expect(BackOff.cap(interval: .seconds(interval), isPushed: isPushed) == .seconds(longest))
+    }
+
     @Test func `batches halve on failure and double on success within their bounds`() {
         var batch = BatchSize(maximum: 5)
         var sizes: [Int] = []

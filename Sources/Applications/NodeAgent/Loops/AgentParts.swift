@@ -28,9 +28,15 @@ struct AgentParts: Sendable {
     func random() -> Double { RandomFraction.draw(randomBytes) }
 
     /// The waits between attempts while the server is away.
-    var backOff: BackOff {
-        BackOff(
-            initial: min(.seconds(1), configuration.syncInterval), cap: max(.seconds(1), configuration.syncInterval * 6)
-        )
+    var backOff: BackOff { BackOff(initial: min(.seconds(1), configuration.syncInterval), cap: longestWait) }
+
+    /// The wait after another failure; how long it may become depends on what is known of the server by now.
+    func wait(_ backOff: inout BackOff) -> Duration {
+        backOff.cap = longestWait
+        return backOff.failed(random: random())
+    }
+
+    private var longestWait: Duration {
+        BackOff.cap(interval: configuration.syncInterval, isPushed: push.isOffered)
     }
 }

@@ -5,10 +5,18 @@ import Synchronization
 /// Whether the server tells of changes by itself at the moment.
 final class PushState: Sendable {
     private let alive = Atomic<Bool>(false)
+    private let offered = Atomic<Bool>(true)
 
     var isAlive: Bool { alive.load(ordering: .relaxed) }
+    /// Whether the server is one that can; true until it has said no.
+    var isOffered: Bool { offered.load(ordering: .relaxed) }
 
-    func set(_ isAlive: Bool) { alive.store(isAlive, ordering: .relaxed) }
+    func set(_ isAlive: Bool) {
+        alive.store(isAlive, ordering: .relaxed)
+        if isAlive { offered.store(true, ordering: .relaxed) }
+    }
+
+    func notOffered() { offered.store(false, ordering: .relaxed) }
 }
 
 /// Holds the push stream open. It carries revision numbers only; any news makes the agent fetch entries and bundles.
@@ -41,7 +49,7 @@ struct PushLoop: Sendable {
                 // A new identity or a closing server: back at once, at most a few times a second.
                 try await parts.sleep(.milliseconds(50))
             } else {
-                try await parts.sleep(isOffered ? backOff.failed(random: parts.random()) : Self.patience)
+                try await parts.sleep(isOffered ? parts.wait(&backOff) : Self.patience)
             }
         }
     }
@@ -57,6 +65,7 @@ struct PushLoop: Sendable {
                 do {
                     try await calls.watch { change in hear(change, heard) }
                 } catch let error as RPCError where error.code == .unimplemented {
+                    parts.push.notOffered()
                     parts.logger.info("the server does not push; it is asked every interval")
                     return false
                 } catch let error as RPCError where error.refusal != nil || error.code == .permissionDenied {

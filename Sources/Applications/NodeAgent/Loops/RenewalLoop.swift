@@ -41,11 +41,11 @@ struct RenewalLoop: Sendable {
                 try Task.checkCancellation()
                 if let reason = error.refusal { throw NodeRefused(reason: reason) }
                 parts.logger.warning("the node's identity was not renewed", metadata: ["reason": "\(error.message)"])
-                try await parts.sleep(backOff.failed(random: parts.random()))
+                try await parts.sleep(parts.wait(&backOff))
             } catch let error as NodeAgentError where error.isOfProof {
                 // Files in somebody else's hands: perhaps they are being replaced. The identity still holds.
                 parts.logger.warning("the node cannot attest again", metadata: ["reason": "\(error)"])
-                try await parts.sleep(backOff.failed(random: parts.random()))
+                try await parts.sleep(parts.wait(&backOff))
             }
         }
     }

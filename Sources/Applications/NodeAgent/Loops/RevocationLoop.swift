@@ -40,7 +40,7 @@ struct RevocationLoop: Sendable {
             } catch {
                 try Task.checkCancellation()
                 warn(error)
-                wait = backOff.failed(random: parts.random())
+                wait = parts.wait(&backOff)
             }
         }
     }

@@ -118,7 +118,7 @@ struct SyncLoop: Sendable {
 
     private func pause(after error: RPCError, _ backOff: inout BackOff) async throws {
         try Task.checkCancellation()
-        let wait = backOff.failed(random: parts.random())
+        let wait = parts.wait(&backOff)
         var metadata = ["reason": "\(error.message)", "code": "\(error.code)", "next": "\(wait)"]
         if let refusal = parts.trust.refusal { metadata["server"] = refusal }
         parts.logger.warning("the server cannot be asked", metadata: metadata.mapValues { "\($0)" })

@@ -4,7 +4,7 @@ struct BackOff: Sendable {
     /// The first wait.
     let initial: Duration
     /// The longest wait, before jitter.
-    let cap: Duration
+    var cap: Duration
 
     private var next: Duration
 
@@ -12,6 +12,12 @@ struct BackOff: Sendable {
     static let factor = 1.5
     /// Part of the wait by which it may be shorter or longer.
     static let jitter = 0.1
+
+    /// The longest wait between questions asked every `interval`: SPIRE's under a server that does not push, which has
+    /// other agents of its kind to think of; shorter under one that does, for news would have been there at once.
+    static func cap(interval: Duration, isPushed: Bool) -> Duration {
+        isPushed ? max(.seconds(1), interval * 6) : max(.seconds(1), min(interval * 48, .seconds(480)))
+    }
 
     init(initial: Duration, cap: Duration) {
         self.initial = initial
