@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jwt
 import pytest
 from harness.domain import temporary_folder
 
 from stage.guide import ROOT, Guide
+from wire.keys import new_key
 
 INTEROP = Path(__file__).resolve().parent.parent / "Interop"
 
@@ -56,7 +58,14 @@ def test_move_from_spire(folder):
     ]  # fmt: skip
     export = folder / "entries.json"
     export.write_text(json.dumps({"entries": entries, "next_page_token": ""}))
-    guide.command("spire-server", f'[ "$*" = "entry show -output json" ] && exec cat {export}')
+    other = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(new_key().public_key()))
+    theirs = folder / "bundle.json"
+    theirs.write_text(json.dumps({"keys": [{**other, "use": "jwt-svid", "kid": "spire-1"}], "spiffe_sequence": 3}))
+    guide.command(
+        "spire-server",
+        f'case "$*" in "entry show -output json") exec cat {export};; "bundle show -format spiffe") exec cat {theirs};; esac\n'
+        "exit 1",
+    )
 
     def spire_agent(configuration: str) -> str:
         """SPIRE's agent is played by the stand-in, with the values of the guide's configuration."""
@@ -68,7 +77,7 @@ def test_move_from_spire(folder):
         )
 
     printed = guide.run({"hcl": spire_agent})
-    start, take_over, tokens, agent, listed, ours = printed
+    start, take_over, tokens, agent, listed, ours, appended = printed
     assert "Serving." in start
     assert "3 registration entries" in take_over
     steps = [json.loads(line) for line in agent.splitlines() if line.startswith("{")]
@@ -79,6 +88,7 @@ def test_move_from_spire(folder):
     assert list(signed.values()) == ["spiffe://example.org/node/rack-1"], "the token's alias is an entry too"
     assert "Found 1 attested agent" in listed and steps[0]["id"] in listed
     assert "spiffe://example.org/weather" in ours
+    assert appended == "1 JWT authority appended.\n"
     taken = (guide.work / "taken-over.txt").read_text()
     for entry in entries:
         assert entry["id"] in taken

@@ -21,7 +21,7 @@ COMMANDS = [
     "", "up", "server", "server run", "server validate", "server healthcheck", "agent", "agent logger", "agent logger get",
     "agent logger set", "agent logger reset", "agent debug", "agent debug getinfo", "agent validate", "agent healthcheck", "agent run", "agent list", "agent show", "agent ban", "agent evict",
     "agent count", "agent purge", "entry", "entry create", "entry show", "entry update", "entry delete", "entry count",
-    "run", "token", "token generate", "bundle", "bundle show", "bundle list", "bundle set", "bundle delete", "bundle count",
+    "run", "token", "token generate", "bundle", "bundle show", "bundle append", "bundle list", "bundle set", "bundle delete", "bundle count",
     "federation", "federation create", "federation list", "federation show", "federation update", "federation delete",
     "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "wit", "wit mint", "revoke", "revoke list", "unrevoke", "upstreamauthority", "upstreamauthority taint", "upstreamauthority revoke", "localauthority",
     *(f"localauthority {kind}{act}" for kind in ("x509", "jwt", "wit") for act in ("", " show", " prepare", " activate", " taint", " revoke")),

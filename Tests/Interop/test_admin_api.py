@@ -1,5 +1,6 @@
 """Administration over the admin socket by raw gRPC: SPIRE's entry, agent, svid and bundle services."""
 
+import base64
 import json
 import os
 import subprocess
@@ -496,6 +497,42 @@ class TestAuthoritiesOfOthers:
             server.cli("revoke", "-jti", f"{kind}-token")
             ends = {one["value"]: int(one["expires_at"]) for one in server.cli_json("revoke", "list")["items"]}
             assert ends[f"{kind}-token"] == end
+
+    def test_a_bundle_in_a_file_is_appended_by_command(self, start, tmp_path):
+        server = start("append-file.test", only_server=True)
+        root = authority("append-file.test")
+        pem = tmp_path / "root.pem"
+        pem.write_bytes(x509.load_der_x509_certificate(root).public_bytes(serialization.Encoding.PEM))
+        assert server.cli("bundle", "append", "-path", pem).stdout == "1 X.509 authority appended.\n"
+        keys = [
+            {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(new_key().public_key())), "use": "jwt-svid", "kid": kid}
+            for kid in ("k1", "k2")
+        ]
+        document = tmp_path / "bundle.json"
+        document.write_text(json.dumps({"keys": keys}))
+        end = int(time.time()) + 86_400
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+        spiffe = ("bundle", "append", "-format", "spiffe", "-path", document, "-expiresAt", at)
+        told = server.cli_json(*spiffe)
+        assert base64.b64encode(root).decode() in [one["asn1"] for one in told["x509_authorities"]]
+        ends = {one["key_id"]: one["expires_at"] for one in told["jwt_authorities"]}
+        assert (ends["k1"], ends["k2"]) == (str(end), str(end))
+        assert server.cli(*spiffe).stdout == "2 JWT authorities appended.\n"
+        shown = json.loads(server.cli("bundle", "show", "-format", "spiffe").stdout)
+        assert {"k1", "k2"} <= {one.get("kid") for one in shown["keys"]}
+
+    def test_what_is_not_appended_by_command(self, server, tmp_path):
+        (tmp_path / "empty.json").write_text('{"keys": []}')
+        (tmp_path / "leaf.pem").write_bytes(
+            x509.load_der_x509_certificate(authority(server.name, is_ca=False)).public_bytes(serialization.Encoding.PEM)
+        )
+        for flags in (
+            ["-path", tmp_path / "empty.json", "-format", "spiffe"], ["-path", tmp_path / "empty.json"],
+            ["-path", tmp_path / "leaf.pem"], ["-path", tmp_path / "none"],
+            ["-path", tmp_path / "empty.json", "-format", "spiffe", "-expiresAt", "soon"],
+        ):  # fmt: skip
+            done = server.cli("bundle", "append", *flags, check=False)
+            assert done.returncode == 1 and done.stderr.count("\n") == 1, flags
 
     def test_what_is_not_appended(self, server, admin):
         cases = {
