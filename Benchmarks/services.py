@@ -7,6 +7,7 @@ The clients are Python programs on the same machine. Their time is not counted; 
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +22,7 @@ os.environ["AGENTSHIELD"] = BINARY
 
 import grpc  # noqa: E402
 from harness import domain as shield  # noqa: E402
+from harness.process import Process  # noqa: E402
 from wire import messages as m  # noqa: E402
 from wire.admin import Admin, entry  # noqa: E402
 from wire.keys import csr, new_key, spiffe_id  # noqa: E402
@@ -208,20 +210,78 @@ def holds_all(server) -> bool:
             return False
 
 
+def thousand(server, uid) -> list[str]:
+    """1,000 entries, each for the user that `uid` names for its number; their IDs."""
+    made = []
+    for start in range(0, 1000, 500):
+        results = server.admin.create(
+            *[entry(f"{server.id}/w{n}", server.id + shield.ANY_NODE, [f"unix:uid:{uid(n)}"]) for n in range(start, start + 500)]
+        )
+        made += [result.entry.id for result in results]
+    return made
+
+
+def wait_until_signed(admin_socket: Path) -> None:
+    """Until the node agent has an SVID for every entry."""
+    for _ in range(1200):
+        got = shield.run_cli("agent", "debug", "getinfo", "-socketPath", admin_socket, "-output", "json").stdout
+        if json.loads(got)["cached_x509_svids_count"] == 1000:
+            return
+        time.sleep(0.1)
+    raise SystemExit("the node agent does not come to 1,000 SVIDs")
+
+
+def restart(server, agent) -> tuple[Process, float]:
+    """Ends the node agent and starts it again; milliseconds from its start until a workload has its first SVIDs."""
+    server.processes.remove(agent)
+    agent.stop()
+    begin = time.monotonic()
+    again = Process(agent.name, agent.command, server.folder)
+    server.processes.append(again)
+    while time.monotonic() - begin < 60:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(server.workload_socket) != 0:
+                time.sleep(0.001)
+                continue
+        with server.workload() as api:
+            try:
+                first(api.x509_svids(timeout=60))
+                return again, (time.monotonic() - begin) * 1000
+            except grpc.RpcError as error:
+                # Not ready; another word is none.
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
+                time.sleep(0.001)
+    raise SystemExit("the node agent does not serve after its restart")
+
+
+def restarts(what: str, server, agent, admin_socket: Path) -> Process:
+    times = []
+    for _ in range(5):
+        wait_until_signed(admin_socket)
+        agent, time_ = restart(server, agent)
+        times.append(time_)
+    say(f"node agent with 1,000 SVIDs, restart until the first SVID: {what}", f"median {statistics.median(times):.0f} ms, most {max(times):.0f} ms")
+    return agent
+
+
 def large_agent() -> None:
     server = shield.start_server(DOMAIN, extra=QUIET)
     try:
-        agent = shield.start_agent(server, extra=QUIET)
-        for start in range(0, 1000, 500):
-            server.admin.create(
-                *[entry(f"{server.id}/w{n}", server.id + shield.ANY_NODE, [f"unix:uid:{os.geteuid()}"]) for n in range(start, start + 500)]
-            )
+        admin_socket = server.folder / "node-admin.sock"
+        agent = shield.start_agent(server, extra=[*QUIET, "-adminSocketPath", admin_socket])
+        made = thousand(server, lambda _: os.geteuid())
         begin = time.monotonic()
         while time.monotonic() - begin < 120 and not holds_all(server):
             time.sleep(0.05)
         say("1,000 entries created until one workload holds 1,000 SVIDs", f"{time.monotonic() - begin:.1f} s")
         time.sleep(5)
         say("node agent with 1,000 SVIDs", memory(agent))
+        agent = restarts("a workload with all of them", server, agent, admin_socket)
+        server.admin.delete(*made)
+        thousand(server, lambda n: os.geteuid() if n == 0 else 100_000 + n)
+        server.wait_for_ids("/w0", within=60)
+        restarts("a workload with one of them", server, agent, admin_socket)
     finally:
         server.discard()
 
