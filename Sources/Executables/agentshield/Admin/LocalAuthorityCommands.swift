@@ -86,7 +86,8 @@ extension Spire_Api_Server_Localauthority_V1_AuthorityState {
 
 /// `-authorityID`, the admin socket and the format.
 private struct ActOptions: ParsableArguments {
-    @Option(name: .flag("authorityID"), help: "ID of the authority, as `show` names it.")
+    // That of a token key is a thumbprint in base64url, which may begin with a hyphen.
+    @Option(name: .flag("authorityID"), parsing: .unconditional, help: "ID of the authority, as `show` names it.")
     var authorityID: String = ""
     @OptionGroup var admin: AdminOptions
     @OptionGroup var format: OutputOptions

@@ -90,10 +90,12 @@ struct RevokedSubjectOptions: ParsableArguments {
     var spiffeID: String?
     @Option(name: .flag("serial"), help: "Serial number of a certificate, in hexadecimal.")
     var serial: String?
-    @Option(name: .flag("jti"), help: "The `jti` of a token.")
+    // Base64url may begin with a hyphen: what follows is the value all the same.
+    @Option(name: .flag("jti"), parsing: .unconditional, help: "The `jti` of a token.")
     var jti: String?
     @Option(
-        name: .flag("key"), help: "RFC 7638 thumbprint (SHA-256) of a key, with everything that it holds or has signed."
+        name: .flag("key"), parsing: .unconditional,
+        help: "RFC 7638 thumbprint (SHA-256) of a key, with everything that it holds or has signed."
     )
     var key: String?
     @Option(name: .flag("keyOf"), help: "File with a certificate or public key in PEM, whose key is meant.")
