@@ -74,6 +74,12 @@ struct BackOffTests {
         #expect(BackOff.cap(interval: .seconds(interval), isPushed: isPushed) == .seconds(longest))
     }
 
+    @Test func `the first pause after a connection that worked is short, and each node's own`() {
+        #expect(BackOff.soon(random: 0) == .milliseconds(50))
+        #expect(BackOff.soon(random: 0.5) == .milliseconds(150))
+        #expect(BackOff.soon(random: 0.999_999) < .milliseconds(250))
+    }
+
     @Test func `batches halve on failure and double on success within their bounds`() {
         var batch = BatchSize(maximum: 5)
         var sizes: [Int] = []

@@ -46,8 +46,8 @@ struct PushLoop: Sendable {
             }
             if heard.count > 0 {
                 backOff.succeeded()
-                // A new identity or a closing server: back at once, at most a few times a second.
-                try await parts.sleep(.milliseconds(50))
+                // A new identity or a closing server: back soon, at most some times a second.
+                try await parts.sleep(BackOff.soon(random: parts.random()))
             } else {
                 try await parts.sleep(isOffered ? parts.wait(&backOff) : Self.patience)
             }

@@ -19,6 +19,10 @@ struct BackOff: Sendable {
         isPushed ? max(.seconds(1), interval * 6) : max(.seconds(1), min(interval * 48, .seconds(480)))
     }
 
+    /// Bounds of the pause before coming back to a server that has just spoken.
+    static let soonest = Duration.milliseconds(50)
+    static let latest = Duration.milliseconds(250)
+
     init(initial: Duration, cap: Duration) {
         self.initial = initial
         self.cap = cap
@@ -30,6 +34,12 @@ struct BackOff: Sendable {
         let wait = min(next, cap)
         next = min(wait * Self.factor, cap)
         return wait * (1 - Self.jitter + 2 * Self.jitter * random)
+    }
+
+    /// The pause after a connection that worked: a server that ends sends all its nodes away at the same moment, so they
+    /// are spread out from the first try on. `random` is in 0..<1.
+    static func soon(random: Double) -> Duration {
+        soonest + (latest - soonest) * random
     }
 
     /// The next failure starts from the beginning.
