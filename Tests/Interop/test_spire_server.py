@@ -371,6 +371,18 @@ def test_an_entry_that_goes_while_a_workload_waits_for_it(spire, run, finder):
     assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
+def test_an_entry_that_has_gone_when_its_token_is_signed(spire, joined):
+    """The server's word counts, though the exchange of entries has not told yet"""
+    gone = Denied(grpc.StatusCode.NOT_FOUND, "entry not found or not authorized")
+    spire.refuse("NewJWTSVID", gone)
+    with joined.workload() as api:
+        with pytest.raises(grpc.RpcError) as refused:
+            api.jwt_svid(["a"])
+        assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        spire.accept("NewJWTSVID")
+        assert api.jwt_svid(["a"]).svids
+
+
 def test_entries_that_are_not_for_the_workload_api(spire, joined):
     """`store_svid` is for stores; without prefetch it is signed when somebody asks"""
     spire.entry("/stored", joined.id, [ME], store_svid=True)

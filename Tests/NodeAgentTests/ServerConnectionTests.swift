@@ -102,30 +102,11 @@ import Testing
     private static let rounds = 50
     private static let callsAtOnce = 8
 
-    /// A connection with the identity of an agent that has stopped.
     private func withConnection(
         sleep: @escaping @Sendable (Duration) async throws -> Void = Lab.sleep,
         _ body: @escaping @Sendable (ServerConnection, NodeIdentity) async throws -> Void
     ) async throws {
-        let lab = try Lab()
-        let (plane, agent) = try await lab.startBoth()
-        try await agent.stop()
-        let store = IdentityStore(
-            directory: try AgentDirectory(path: lab.agentDirectory), trustDomain: Lab.trustDomain)
-        let identity = try #require(try store.loadIdentity())
-        let connection = try ServerConnection(
-            endpoint: NodeAPIClient.Endpoint(host: "127.0.0.1", port: plane.value.nodePort), identity: identity,
-            trust: ServerTrust(
-                serverID: SPIFFEID("spiffe://lab.example/spire/server"), bundle: plane.value.bundle, now: Lab.now),
-            sleep: sleep)
-        try await within(.seconds(60)) {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { await connection.run() }
-                defer { group.cancelAll() }
-                try await body(connection, identity)
-            }
-        }
-        try await plane.stop()
+        try await Lab().withConnection(sleep: sleep) { connection, identity, _ in try await body(connection, identity) }
     }
 }
 

@@ -32,19 +32,23 @@ final class TokenSource: Sendable {
         self.connection.withLock { $0 = connection }
     }
 
-    /// One token per entry, in their order; all or none.
-    func tokens(for entries: [AuthorizedEntry], audience: [String]) async throws(WorkloadAPIError) -> [String] {
-        if let cached = freshTokens(for: entries, audience: audience) { return cached }
-        if entries.count == 1 { return [try await token(for: entries[0], audience: audience)] }
+    /// One token per entry, in their order; all or none. Entries that the server does not have any more are left out.
+    func tokens(
+        for entries: [AuthorizedEntry], audience: [String]
+    ) async throws(WorkloadAPIError) -> [(AuthorizedEntry, String)] {
+        if let cached = freshTokens(for: entries, audience: audience) { return Array(zip(entries, cached)) }
+        if entries.count == 1 {
+            return try await token(for: entries[0], audience: audience).map { [(entries[0], $0)] } ?? []
+        }
         do {
-            return try await withThrowingTaskGroup(of: (Int, String).self) { group in
-                var tokens = [String](repeating: "", count: entries.count)
+            return try await withThrowingTaskGroup(of: (Int, String?).self) { group in
+                var tokens = [String?](repeating: nil, count: entries.count)
                 for (position, entry) in entries.enumerated() {
                     if position >= Self.atOnce, let (done, token) = try await group.next() { tokens[done] = token }
                     group.addTask { (position, try await self.token(for: entry, audience: audience)) }
                 }
                 for try await (done, token) in group { tokens[done] = token }
-                return tokens
+                return zip(entries, tokens).compactMap { entry, token in token.map { (entry, $0) } }
             }
         } catch let error as WorkloadAPIError {
             throw error
@@ -69,10 +73,11 @@ final class TokenSource: Sendable {
         }
     }
 
-    private func token(for entry: AuthorizedEntry, audience: [String]) async throws(WorkloadAPIError) -> String {
+    /// `nil` when the server does not have the entry any more: a cached token does not count then either.
+    private func token(for entry: AuthorizedEntry, audience: [String]) async throws(WorkloadAPIError) -> String? {
         // A token with an ID of its own is for one use: it neither enters the cache nor comes from there.
         guard !entry.hasUniqueJWTs else {
-            return try await sign(entry, audience, Self.timeout).text
+            return try await sign(entry, audience, Self.timeout)?.text
         }
         let key = JWTCache.Key(entryID: entry.id, audience: audience)
         let time = now()
@@ -81,7 +86,9 @@ final class TokenSource: Sendable {
         }
         if let cached, cached.isFresh(at: time) { return cached.text }
         do {
-            let token = try await sign(entry, audience, cached == nil ? Self.timeout : Self.shortTimeout)
+            guard let token = try await sign(entry, audience, cached == nil ? Self.timeout : Self.shortTimeout) else {
+                return nil
+            }
             cache.withTokens { $0.store(token, for: key, asked: turn) }
             return token.text
         } catch {
@@ -90,9 +97,10 @@ final class TokenSource: Sendable {
         }
     }
 
+    /// `nil` when the server does not have the entry any more.
     private func sign(
         _ entry: AuthorizedEntry, _ audience: [String], _ timeout: Duration
-    ) async throws(WorkloadAPIError) -> JWTCache.Token {
+    ) async throws(WorkloadAPIError) -> JWTCache.Token? {
         guard let connection = connection.withLock({ $0 }) else { throw .unavailable("the node agent is not ready") }
         do {
             let text = try await connection.call {
@@ -112,6 +120,7 @@ final class TokenSource: Sendable {
             logger.warning(
                 "a JWT-SVID was not signed",
                 metadata: ["entry": "\(entry.id)", "reason": "\(call?.message ?? String(describing: error))"])
+            if call?.code == .notFound { return nil }
             throw .unavailable("the JWT-SVID cannot be signed now")
         }
     }

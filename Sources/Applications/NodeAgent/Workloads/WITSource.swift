@@ -34,7 +34,8 @@ final class WITSource: Sendable {
         self.connection.withLock { $0 = connection }
     }
 
-    /// One token per entry, in their order; entries whose token cannot be had now are left out.
+    /// One token per entry, in their order; entries whose token cannot be had now are left out. None when the server has
+    /// none of the entries any more.
     func svids(for entries: [AuthorizedEntry]) async throws(WorkloadAPIError) -> [(AuthorizedEntry, WITCache.Token)] {
         let time = now()
         let turn = cache.withWITs(\.turn)
@@ -50,9 +51,13 @@ final class WITSource: Sendable {
         }
         if !wanted.isEmpty {
             do {
-                for token in try await sign(wanted) {
+                let (signed, gone) = try await sign(wanted)
+                for token in signed {
                     tokens[token.entryID] = cache.withWITs { $0.store(token, asked: turn, at: time) }
                 }
+                // A cached token does not count then either.
+                for id in gone { tokens[id] = nil }
+                if gone.count == entries.count { return [] }
             } catch {
                 let call = error as? RPCError
                 if call?.refusal != nil { syncSignal.fire() }
@@ -69,12 +74,16 @@ final class WITSource: Sendable {
         return served
     }
 
-    /// One call per batch; what cannot be used of its results is left out.
-    private func sign(_ entries: [AuthorizedEntry]) async throws -> [WITCache.Token] {
+    /// One call per batch; what cannot be used of its results is left out. `gone` are the IDs of entries that the server
+    /// does not have any more.
+    private func sign(
+        _ entries: [AuthorizedEntry]
+    ) async throws -> (signed: [WITCache.Token], gone: Set<String>) {
         guard let connection = connection.withLock({ $0 }) else {
             throw RPCError(code: .unavailable, message: "the node agent is not ready")
         }
         var signed: [WITCache.Token] = []
+        var gone: Set<String> = []
         var rest = entries[...]
         while !rest.isEmpty {
             let portion = Array(rest.prefix(ServerCalls.maximumBatch))
@@ -90,13 +99,16 @@ final class WITSource: Sendable {
                     if let token = check(text, keys[position], entry) { signed.append(token) }
                 case .refused(let code, let message):
                     // Not found: the entry has just gone; the next exchange of entries says so.
-                    if code == RPCError.Code.notFound.rawValue { syncSignal.fire() }
+                    if code == RPCError.Code.notFound.rawValue {
+                        syncSignal.fire()
+                        gone.insert(entry.id)
+                    }
                     logger.warning(
                         "a WIT-SVID was not signed", metadata: ["entry": "\(entry.id)", "reason": "\(message)"])
                 }
             }
         }
-        return signed
+        return (signed, gone)
     }
 
     /// What is handed out names the entry's identity and the key that goes with it.

@@ -58,6 +58,7 @@ extension WorkloadService: WorkloadAPIHandler {
             let entries = entries(for: workload).filter { !$0.storesSVID && (id == nil || $0.spiffeID == id) }
             guard !entries.isEmpty else { throw await noIdentity(caller) }
             let served = try await wits.svids(for: entries)
+            guard !served.isEmpty else { throw await noIdentity(caller) }
             // One record per identity change, not one per rotation.
             if recorded.isNews(served.map(\.0)) {
                 do {
@@ -91,9 +92,10 @@ extension WorkloadService: WorkloadAPIHandler {
         let caller = try await attest(peer, "FetchJWTSVID")
         let entries = entries(for: caller.workload).filter { id == nil || $0.spiffeID == id }
         guard !entries.isEmpty else { throw await noIdentity(caller) }
-        let tokens = try await tokens.tokens(for: entries, audience: audience)
-        try await record(entries, kind: "jwt-svid", caller, caller.workload, audience: audience)
-        return zip(entries, tokens).map { WorkloadJWTSVID(id: $0.spiffeID, token: $1, hint: $0.hint) }
+        let served = try await tokens.tokens(for: entries, audience: audience)
+        guard !served.isEmpty else { throw await noIdentity(caller) }
+        try await record(served.map(\.0), kind: "jwt-svid", caller, caller.workload, audience: audience)
+        return served.map { WorkloadJWTSVID(id: $0.spiffeID, token: $1, hint: $0.hint) }
     }
 
     func validateJWTSVID(
