@@ -19,35 +19,21 @@ import pytest
 
 from harness.domain import CommandFailed, run_cli
 from stage.deployment import Deployment
-from stage.tracer import Deadly, why_not
+from stage.tracer import Deadly, Writes, why_not
 from wire import messages as m
 from wire.admin import entry
 from wire.spire_agent import SpireAgent
 
 SECONDS = float(os.environ.get("AGENTSHIELD_CRASH_SECONDS", "40"))
-STEP = 3
-"""Of the writes of an act every so many-th is tried before the ones in between."""
 
 
-class Act:
+class Act(Writes):
     """Something that an administrator does, and how to see whether it has happened."""
 
     def __init__(self, name: str, kind: str, lead: Callable, do: Callable, there: Callable):
+        super().__init__()
         self.name, self.kind = name, kind
         self.lead, self.do, self.there = lead, do, there
-        # From the n-th write on the act survives: unknown before it has.
-        self.survives: Optional[int] = None
-        self.tried: set[int] = set()
-
-    def next(self) -> Optional[int]:
-        """The write to die at next; None when all have been tried."""
-        for start in range(1, STEP + 1):
-            number = start
-            while self.survives is None or number < self.survives:
-                if number not in self.tried:
-                    return number
-                number += STEP
-        return None
 
 
 class Plane:

@@ -11,6 +11,37 @@ WRITES = "pwrite64,fdatasync,fsync,rename,renameat,renameat2,unlink,unlinkat,ftr
 """What changes files, and what makes changes last. `write` is not among them: logs and wake-ups are that."""
 
 
+STEP = 3
+"""Of the writes of an act every so many-th is tried before the ones in between."""
+
+
+class Writes:
+    """The writes of an act that are still to die at."""
+
+    def __init__(self):
+        # From the n-th write on the act survives: unknown before it has.
+        self.survives: Optional[int] = None
+        self.tried: set[int] = set()
+
+    def next(self) -> Optional[int]:
+        """The write to die at next; None when all have been tried."""
+        for start in range(1, STEP + 1):
+            number = start
+            while self.survives is None or number < self.survives:
+                if number not in self.tried:
+                    return number
+                number += STEP
+        return None
+
+
+def deadly_start(number: int, calls: str = WRITES) -> list[str]:
+    """What goes before a command whose n-th call of these, of one thread, is its last."""
+    return [
+        "strace", "-D", "-f", "-qq", "-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={number}",
+        "-o", "/dev/null",
+    ]  # fmt: skip
+
+
 class Deadly:
     """Attached to a process: its n-th call of these (of one thread; each counts for itself) is its last, and is not done."""
 
