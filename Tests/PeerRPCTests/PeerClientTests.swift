@@ -316,6 +316,29 @@ import Testing
         }
     }
 
+    @Test func `calls that were cancelled before they began do not outlive the connections`() async throws {
+        let client = client(path)
+        let connections = Task { try? await client.runConnections() }
+        try await withServer(server()) {
+            _ = try await client.ask()
+        }
+        // What connects from now on hangs.
+        let silent = try listenSilently(at: path)
+        defer { close(silent) }
+        let ended = PeerService()
+        for _ in 0..<200 {
+            Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                _ = try? await client.ask(waitForReady: false)
+                ended.ended.withLock { $0 += 1 }
+            }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        connections.cancel()
+        await connections.value
+        #expect(await eventually { ended.ended.withLock { $0 } == 200 })
+    }
+
     // MARK: servers that do not keep to the rules
 
     private static let head: HPACKHeaders = [":status": "200", "content-type": "application/grpc"]

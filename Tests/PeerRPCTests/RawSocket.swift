@@ -23,6 +23,15 @@ func connect(toPort port: Int) throws -> Int32 {
     return descriptor
 }
 
+/// A listening socket that takes connections and never says anything.
+func listenSilently(at path: String) throws -> Int32 {
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    guard withAddress(path, { bind(descriptor, $0, $1) }) == 0, listen(descriptor, 64) == 0 else {
+        throw CocoaError(.fileWriteUnknown)
+    }
+    return descriptor
+}
+
 /// Binds a socket, closes it and leaves its name on disk, as a killed server does.
 func leaveDeadSocket(at path: String) throws {
     let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
