@@ -61,6 +61,7 @@ let standards: [Target] = [
     library("Standards", "TransparencyLog", [crypto]),
     library("Standards", "WIMSE", ["JOSE"]),
     library("Standards", "SPIFFE", ["JOSE", "WIMSE", crypto, cryptoExtras]),
+    library("Standards", "OAuth", ["JOSE", crypto]),
 ]
 
 let domain: [Target] = [
@@ -162,6 +163,7 @@ let testTargets: [Target] = [
     // What several of them need to run other programs.
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
+    tests("OAuthTests", ["JOSE", "OAuth", crypto]),
     tests(
         "SQLiteStorageTests",
         [

@@ -1,7 +1,7 @@
 extension String {
     /// The text cut and made harmless for an error message: a peer may send long ones, or ones that would forge a
     /// line of a log.
-    var truncatedForMessage: String {
+    package var truncatedForMessage: String {
         let limit = 64
         var shown = String.UnicodeScalarView()
         for scalar in unicodeScalars.prefix(limit) {
