@@ -70,4 +70,10 @@ private func metadata(_ bytes: [UInt8]) {
             "metadata read back differently")
     }
     _ = try? ProtectedResourceMetadata(parsing: bytes, resource: issuer)
+    if let response = try? TokenResponse(parsing: bytes) {
+        precondition(
+            (try? TokenResponse(parsing: response.serializedBytes))?.serializedBytes == response.serializedBytes,
+            "answer reads back differently")
+    }
+    _ = try? ReceivedError(parsing: bytes)
 }

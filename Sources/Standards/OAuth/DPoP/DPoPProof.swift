@@ -46,7 +46,7 @@ package enum DPoPProof {
     static func accessTokenHash(_ token: SecretText) -> String { Base64URL.encode(token.digest) }
 
     /// Checks a proof against the request that brought it (RFC 9449 §4.3), all but replay: that is the caller's
-    /// `ReplayCache`, asked last.
+    /// `ReplayCache`, asked last. That the request has exactly one header field `DPoP` is the server's to see.
     package static func verify(
         _ proof: String, request: DPoPRequest, policy: DPoPPolicy, now: Int64
     ) throws(DPoPError) -> VerifiedDPoPProof {

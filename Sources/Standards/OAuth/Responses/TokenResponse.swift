@@ -5,8 +5,8 @@ package struct TokenResponse: Sendable {
     /// The token, of whatever type; RFC 8693 calls the member `access_token` all the same.
     package let token: SecretText
     package let use: Use
-    /// Seconds from now.
-    package let expiresIn: Int64
+    /// Seconds from now. Our own answers always say it; those of others may not.
+    package let expiresIn: Int64?
     /// What was granted.
     package let scope: Scope?
     /// Mandatory in the answer to a token exchange.
@@ -26,12 +26,12 @@ package struct TokenResponse: Sendable {
     }
 
     package init(
-        token: SecretText, use: Use, expiresIn: Int64, scope: Scope? = nil, issuedTokenType: TokenType? = nil,
+        token: SecretText, use: Use, expiresIn: Int64?, scope: Scope? = nil, issuedTokenType: TokenType? = nil,
         authorizationDetails: AuthorizationDetails? = nil, otherMembers: JSONObject = JSONObject()
     ) {
         self.token = token
         self.use = use
-        self.expiresIn = max(expiresIn, 0)
+        self.expiresIn = expiresIn.map { max($0, 0) }
         self.scope = scope
         self.issuedTokenType = issuedTokenType
         self.authorizationDetails = authorizationDetails
@@ -43,8 +43,8 @@ package struct TokenResponse: Sendable {
         var json = JSONObject([
             ("access_token", .string(token.text)),
             ("token_type", .string(use.rawValue)),
-            ("expires_in", .number(JSONNumber(expiresIn))),
         ])
+        if let expiresIn { json["expires_in"] = .number(JSONNumber(expiresIn)) }
         if let scope { json["scope"] = .string(scope.string) }
         if let issuedTokenType { json["issued_token_type"] = .string(issuedTokenType.uri) }
         if let authorizationDetails { json["authorization_details"] = authorizationDetails.json }
