@@ -42,11 +42,7 @@ package struct ClientAuthentication: Sendable {
         guard methods <= 1 else { throw .severalMethods }
         self.clientID = clientID
         if let authorization {
-            let basic = try BasicCredentials(authorization: authorization)
-            if let clientID, !basic.candidates.contains(where: { $0.clientID.hasSameBytes(as: clientID) }) {
-                throw .contradictingClientID
-            }
-            credential = .basic(basic)
+            credential = .basic(try BasicCredentials(authorization: authorization, clientID: clientID))
         } else if let secret {
             guard clientID != nil else { throw .missingClientID }
             guard secret.isPrintableASCII(limit: Self.maximumSecretBytes) else { throw .badSecret }
@@ -90,7 +86,8 @@ package struct BasicCredentials: Sendable {
 
     private static let maximumBytes = 8192
 
-    init(authorization: String) throws(ClientAuthenticationError) {
+    /// - Parameter clientID: the parameter `client_id`; a reading that contradicts it is none.
+    init(authorization: String, clientID: String?) throws(ClientAuthenticationError) {
         let bytes = Array(authorization.utf8)
         guard bytes.count <= Self.maximumBytes else { throw .badBasicCredentials }
         let scheme = bytes.prefix { $0 != UInt8(ascii: " ") }
@@ -108,6 +105,8 @@ package struct BasicCredentials: Sendable {
             candidates += Self.candidate(String(decoding: id, as: UTF8.self), String(decoding: secret, as: UTF8.self))
         }
         guard !candidates.isEmpty else { throw .badBasicCredentials }
+        if let clientID { candidates.removeAll { !$0.clientID.hasSameBytes(as: clientID) } }
+        guard !candidates.isEmpty else { throw .contradictingClientID }
         self.candidates = candidates
     }
 
