@@ -198,7 +198,7 @@ let testTargets: [Target] = [
         "TrustMatrixTests",
         [
             "Attestation", "AuditTrail", "ControlPlane", "Issuance", "NodeAgent", "Registry", "Revocation", "SPIFFE",
-            "JOSE", "TransparencyLog", "AgentShieldTesting", crypto,
+            "JOSE", "OAuth", "TransparencyLog", "AgentShieldTesting", crypto,
         ]),
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),

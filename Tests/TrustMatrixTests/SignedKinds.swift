@@ -14,6 +14,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
     /// Not signed: whoever fetches it has to know its source by other means.
     case bundleDocument
     case x509popResponse
+    case accessToken
+    case dpopProof
 
     /// The verifiers that take it, under the keys of its own trust domain; every other one refuses.
     var takers: Set<VerifierKind> {
@@ -33,6 +35,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .logProof: [.logProof]
         case .bundleDocument: [.bundleDocument]
         case .x509popResponse: [.x509popResponse]
+        case .accessToken: [.accessToken]
+        case .dpopProof: [.dpopProof]
         }
     }
 
@@ -43,7 +47,7 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .jwtSVID: [.jwtSVID]
         case .witSVID: [.witSVID]
         case .root, .authority, .downstreamCA, .revocationSnapshot, .revocationList, .certificateRequest, .checkpoint,
-            .logProof, .bundleDocument, .x509popResponse:
+            .logProof, .bundleDocument, .x509popResponse, .accessToken, .dpopProof:
             []
         }
     }
@@ -68,13 +72,15 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
     case x509popExchange
     /// `x509pop` under the operator's own PKI.
     case x509popExternal
+    case accessToken
+    case dpopProof
 
     /// Whether it judges without any key of a trust domain: its verdict is about form, or about the object's own key.
     var isWithoutTrust: Bool {
         switch self {
-        case .certificateRequest, .bundleDocument, .anchor: true
+        case .certificateRequest, .bundleDocument, .anchor, .dpopProof: true
         case .x509SVID, .serverIdentity, .issuer, .jwtSVID, .witSVID, .revocationSnapshot, .checkpoint, .logProof,
-            .x509popResponse, .x509popExchange, .x509popExternal:
+            .x509popResponse, .x509popExchange, .x509popExternal, .accessToken:
             false
         }
     }
@@ -82,12 +88,12 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
 
 /// What a private key that signs tokens is for.
 enum KeyPurpose: CaseIterable, Hashable, Sendable {
-    case x509Authority, jwt, wit, revocationSigner, workload
+    case x509Authority, jwt, wit, revocationSigner, workload, accessToken
 }
 
 /// The forms of signed JSON.
 enum TokenForm: CaseIterable, Hashable, Sendable {
-    case jwtSVID, witSVID, revocationSnapshot
+    case jwtSVID, witSVID, revocationSnapshot, accessToken
 
     /// The one purpose whose keys sign it.
     var purpose: KeyPurpose {
@@ -95,6 +101,7 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .jwtSVID: .jwt
         case .witSVID: .wit
         case .revocationSnapshot: .revocationSigner
+        case .accessToken: .accessToken
         }
     }
 
@@ -104,6 +111,7 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .jwtSVID: .jwtSVID
         case .witSVID: .witSVID
         case .revocationSnapshot: .revocationSnapshot
+        case .accessToken: .accessToken
         }
     }
 }

@@ -4,6 +4,7 @@ import AuditTrail
 import Crypto
 import Issuance
 import JOSE
+import OAuth
 import Registry
 import Revocation
 import SPIFFE
@@ -57,6 +58,11 @@ struct SignedWorld: Sendable {
     /// The node that was asked to prove its key, and what it was asked.
     let candidate: X509PoPVerifier.Candidate
     let challenge: X509PoPChallenge
+    /// Those of the issuer of access tokens.
+    var accessTokenKeys: [JWSVerificationKey]
+
+    /// The issuer of access tokens.
+    var tokenIssuer: String { Self.tokenIssuer(trustDomain) }
 
     static let audience = "spiffe://example.org/receiver"
     static let now = UnixTime(seconds: 1_900_000_000)
@@ -178,11 +184,36 @@ struct SignedWorld: Sendable {
         let popped = try ProvenNode(trustDomain)
         objects[.x509popResponse] = Offered(popped.response.bytes, key: popped.key)
 
+        let tokens = P256.Signing.PrivateKey()
+        let tokenKey = JWSSigningKey(p256: tokens, keyID: "oauth")
+        keys[.accessToken] = tokenKey
+        objects[.accessToken] = Offered(
+            try accessToken(issuer: tokenIssuer(trustDomain), subject: entry.spiffeID.string, key: tokenKey),
+            key: tokens)
+        objects[.dpopProof] = Offered(
+            Array(
+                try DPoPProof.sign(
+                    method: "POST", url: resource(), tokenID: "proof-1", issuedAt: now.seconds,
+                    key: JWSSigningKey(p256: workload, keyID: "workload")
+                ).utf8), key: workload)
+
         return SignedWorld(
             trustDomain: trustDomain, bundle: authorities.bundle, objects: objects, keys: keys,
             revocationChain: revocationChain, oidcKeys: try oidcKeys(trustDomain, authorities),
             logKey: try NoteVerifier(vkey: log.vkey), origin: origin, leaf: leaf, candidate: popped.candidate,
-            challenge: popped.challenge)
+            challenge: popped.challenge, accessTokenKeys: [tokenKey.verificationKey])
+    }
+
+    private static func tokenIssuer(_ trustDomain: TrustDomain) -> String { "https://\(trustDomain.name)/oauth2" }
+
+    /// Where DPoP proofs are for.
+    static func resource() throws -> WebURL { try WebURL("https://receiver.example/a2a") }
+
+    static func accessToken(issuer: String, subject: String, key: JWSSigningKey) throws -> [UInt8] {
+        let claims = AccessTokenClaims(
+            issuer: issuer, subject: subject, audience: [audience], clientID: subject, tokenID: "token-1",
+            issuedAt: now.seconds, expiresAt: now.seconds + 60)
+        return Array(try AccessToken.sign(claims, key: key).text.utf8)
     }
 
     private static func entry(_ trustDomain: TrustDomain, isDownstream: Bool) throws -> RegistrationEntry {

@@ -13,6 +13,8 @@ import Testing
         "Standards/SPIFFE/X509/CSRBuilder.swift": [.certificateRequest],
         "Standards/SPIFFE/JWT/JWTSVID.swift": [.jwtSVID],
         "Standards/WIMSE/WorkloadIdentityToken.swift": [.witSVID],
+        "Standards/OAuth/Tokens/AccessToken.swift": [.accessToken],
+        "Standards/OAuth/DPoP/DPoPProof.swift": [.dpopProof],
         "Domain/Revocation/SignedRevocations.swift": [.revocationSnapshot],
         "Standards/TransparencyLog/SignedCheckpoint.swift": [.checkpoint, .logProof],
         "Domain/Attestation/X509PoP/X509PoPCredential.swift": [.x509popResponse],

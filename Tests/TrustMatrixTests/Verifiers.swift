@@ -1,6 +1,7 @@
 import Attestation
 import Crypto
 import JOSE
+import OAuth
 import Revocation
 import SPIFFE
 import TransparencyLog
@@ -82,6 +83,14 @@ struct Verifiers: Sendable {
                 serialNumber: SerialNumber([1]), notBefore: now - 60, notAfter: now + 60
             ).sign(with: Self.pki)
             try admit(object, .externalPKI(authorities: [ParsedCertificate(der: pki)]))
+        case .accessToken:
+            let token = try UnverifiedAccessToken(parsing: object.text)
+            guard let key = world.accessTokenKeys.first(where: { $0.keyID == token.keyID }) else { throw Refused() }
+            let policy = AccessTokenPolicy(issuer: world.tokenIssuer, audiences: [SignedWorld.audience])
+            _ = try token.verify(with: key, policy: policy, now: now.seconds)
+        case .dpopProof:
+            let request = DPoPRequest(method: "POST", url: try SignedWorld.resource(), use: .tokenRequest)
+            _ = try DPoPProof.verify(object.text, request: request, policy: DPoPPolicy(), now: now.seconds)
         }
     }
 
