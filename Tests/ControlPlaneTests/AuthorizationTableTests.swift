@@ -3,7 +3,6 @@ import ControlPlaneAPI
 import Foundation
 import GRPCCore
 import PeerRPC
-import PeerRPC
 import Testing
 
 /// Every RPC over the wire, by a caller of every class, against a table written here and not taken from the code.

@@ -1,8 +1,8 @@
 import ArgumentParser
 import ControlPlaneAPI
 import GRPCCore
-import PeerRPC
 import JOSE
+import PeerRPC
 import SPIFFE
 
 struct LocalAuthority: AsyncParsableCommand {
