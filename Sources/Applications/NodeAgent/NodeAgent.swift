@@ -366,8 +366,9 @@ package final class NodeAgent: Sendable {
                 let sync = SyncLoop(parts: parts)
                 try await sync.first()
                 await RevocationLoop(parts: parts).first()
-                try await SignLoop(parts: parts).pass()
+                // Workloads are served from now on; what they ask for is signed before what is signed ahead.
                 shared.cache.setReady()
+                try await SignLoop(parts: parts).pass()
                 await ready()
                 try await withThrowingTaskGroup(of: Void.self) { loops in
                     defer { loops.cancelAll() }

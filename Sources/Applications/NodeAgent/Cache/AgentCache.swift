@@ -145,6 +145,11 @@ final class AgentCache: Sendable {
         }
     }
 
+    /// What was asked for and needs signing now.
+    func demanded(at time: UnixTime) -> [AuthorizedEntry] {
+        withEntries { $0.demanded(at: time) }
+    }
+
     // MARK: followers
 
     /// Follows what concerns a process with these selectors; `nil` when too many do.

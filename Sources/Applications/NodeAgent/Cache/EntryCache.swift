@@ -186,6 +186,13 @@ struct EntryCache: Sendable {
         return due.sorted { $0.rank < $1.rank }.map(\.entry)
     }
 
+    /// Entries that need a new SVID now and were asked for.
+    func demanded(at time: UnixTime) -> [AuthorizedEntry] {
+        records.values.filter {
+            $0.isDemanded && !$0.entry.storesSVID && !isResting($0, at: time) && needsSigning($0, at: time)
+        }.map(\.entry)
+    }
+
     /// The next time that ``due(at:followed:)`` can have something new by itself.
     func nextDue(after time: UnixTime) -> UnixTime? {
         var next: UnixTime?

@@ -9,6 +9,9 @@ struct SignLoop: Sendable {
     /// The longest wait between looks at what is due.
     static let longestWait = Duration.seconds(60)
 
+    /// How many are signed ahead in one call: somebody may ask for another one meanwhile.
+    private static let portionAhead = 100
+
     /// Signs until the task is cancelled.
     func run() async throws {
         var batch = BatchSize()
@@ -28,10 +31,16 @@ struct SignLoop: Sendable {
     }
 
     private func pass(_ batch: inout BatchSize) async throws {
-        var rest = parts.cache.due(at: parts.now())[...]
-        while !rest.isEmpty {
+        var rest = parts.cache.due(at: parts.now())
+        var tried: Set<String> = []
+        while true {
             try Task.checkCancellation()
-            let portion = Array(rest.prefix(batch.current))
+            // What a workload has asked for meanwhile does not wait for what is signed ahead.
+            let asked = parts.cache.demanded(at: parts.now()).filter { !tried.contains($0.id) }
+            rest.removeAll { tried.contains($0.id) }
+            let portion = Array(
+                asked.isEmpty ? rest.prefix(min(batch.current, Self.portionAhead)) : asked.prefix(batch.current))
+            guard !portion.isEmpty else { return }
             do {
                 try await sign(portion)
                 batch.succeeded()
@@ -49,7 +58,7 @@ struct SignLoop: Sendable {
                     return
                 }
             }
-            rest = rest.dropFirst(portion.count)
+            tried.formUnion(portion.map(\.id))
         }
     }
 
