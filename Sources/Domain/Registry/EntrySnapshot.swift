@@ -42,10 +42,40 @@ struct EntrySnapshot: Sendable {
         anyNode = BuiltInAlias.anyNode(in: trustDomain)
     }
 
-    /// All entries at once, each with an ID of its own, in the order of lists: so each index only grows at its end.
-    init(trustDomain: TrustDomain, entries: [RegistrationEntry]) {
-        self.init(trustDomain: trustDomain)
-        for box in entries.map(Box.init).sorted(by: { $0.position < $1.position }) { insert(box) }
+    /// All entries at once, each with an ID of its own: the indexes grow beside each other, and each only at its end.
+    static func loading(_ entries: [RegistrationEntry], trustDomain: TrustDomain) async -> EntrySnapshot {
+        let boxes = entries.map(Box.init).sorted { $0.position < $1.position }
+        var snapshot = EntrySnapshot(trustDomain: trustDomain)
+        let server = snapshot.server
+        async let bySelector = index(boxes) { $0.selectors }
+        async let byParent = index(boxes) { CollectionOfOne($0.parentID) }
+        async let bySPIFFEID = index(boxes) { CollectionOfOne($0.spiffeID) }
+        async let byFederated = index(boxes) { $0.federatesWith }
+        async let aliases = index(boxes) { $0.parentID == server ? $0.selectors.prefix(1) : [] }
+        for box in boxes {
+            snapshot.byID[box.entry.id] = box
+            snapshot.ordered.put(box, at: box.position)
+        }
+        let parents = await byParent
+        snapshot.innerByParent = index(boxes.filter { parents[$0.entry.spiffeID] != nil }) {
+            CollectionOfOne($0.parentID)
+        }
+        snapshot.byParent = parents
+        snapshot.bySPIFFEID = await bySPIFFEID
+        snapshot.bySelector = await bySelector
+        snapshot.byFederated = await byFederated
+        snapshot.aliasesByFirstSelector = await aliases
+        return snapshot
+    }
+
+    private static func index<Keys: Sequence>(
+        _ boxes: [Box], by keys: @Sendable (RegistrationEntry) -> Keys
+    ) -> SharedIndexes<Keys.Element, Box> where Keys.Element: Hashable {
+        var index = SharedIndexes<Keys.Element, Box>()
+        for box in boxes {
+            for key in keys(box.entry) { index.put(box, at: box.position, under: key) }
+        }
+        return index
     }
 
     var count: Int { byID.count }

@@ -107,7 +107,7 @@ package final class Registry: Sendable {
     }
 
     func loadEntries() async throws(StoreError) {
-        let snapshot = EntrySnapshot(trustDomain: trustDomain, entries: try await stores.entries.allEntries())
+        let snapshot = await EntrySnapshot.loading(try await stores.entries.allEntries(), trustDomain: trustDomain)
         publish { state in
             state.entries = snapshot
             state.entriesAreStale = false

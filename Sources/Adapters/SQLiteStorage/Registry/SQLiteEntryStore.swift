@@ -8,9 +8,23 @@ package struct SQLiteEntryStore: EntryStore {
     let database: SQLiteDatabase
 
     package func allEntries() async throws(StoreError) -> [RegistrationEntry] {
-        try await database.storeRead { db in
-            // Row by row: an array of rows would first copy every column of every entry.
-            try Array(Row.fetchCursor(db, sql: "SELECT \(Self.columns) FROM entry").map(Self.entry))
+        // On both readers at once: IDs are random unless somebody chose them. Nobody writes meanwhile, the registry sees to it.
+        async let first = entries(where: "id < '8'")
+        async let second = entries(where: "id >= '8'")
+        return try await first.get() + second.get()
+    }
+
+    private func entries(where condition: String) async -> Result<[RegistrationEntry], StoreError> {
+        do throws(StoreError) {
+            return .success(
+                try await database.storeRead { db in
+                    // Row by row: an array of rows would first copy every column of every entry.
+                    try Array(
+                        Row.fetchCursor(db, sql: "SELECT \(Self.columns) FROM entry WHERE \(condition)").map(Self.entry)
+                    )
+                })
+        } catch {
+            return .failure(error)
         }
     }
 
