@@ -12,6 +12,9 @@ package final class RateLimiter: Sendable {
     /// The longest that a call is held back. It bounds what waits: this many seconds' worth of calls for a host.
     static let longestWait: Int64 = 10_000
 
+    /// Runs the wait for a turn, and may cut it short by an error.
+    package typealias Hold = (_ wait: @escaping @Sendable () async throws -> Void) async throws -> Void
+
     private struct Bucket {
         // Below zero where calls wait for what is not there yet.
         var calls: Double
@@ -34,7 +37,9 @@ package final class RateLimiter: Sendable {
     }
 
     /// Returns when `source` may make `count` calls. Throws `resourceExhausted` when that is never, or not soon.
-    package func spend(_ count: Int, from source: String) async throws {
+    package func spend(
+        _ count: Int, from source: String, holding hold: Hold = { wait in try await wait() }
+    ) async throws {
         guard let rate else { return }
         guard count <= rate else {
             throw RPCError(code: .resourceExhausted, message: "rate (\(count)) exceeds burst size (\(rate))")
@@ -42,7 +47,8 @@ package final class RateLimiter: Sendable {
         guard let wait = reserve(count, source, rate, now()) else {
             throw RPCError(code: .resourceExhausted, message: "rate: Wait(n=\(count)) would exceed context deadline")
         }
-        if wait > 0 { try await sleep(.milliseconds(wait)) }
+        guard wait > 0 else { return }
+        try await hold { [sleep] in try await sleep(.milliseconds(wait)) }
     }
 
     /// Milliseconds until the calls may be made; nil when that is too long, and then nothing is taken.

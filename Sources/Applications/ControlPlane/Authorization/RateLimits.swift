@@ -1,4 +1,5 @@
 import GRPCCore
+import PeerRPC
 import SPIFFE
 
 /// Which RPCs are limited for each host, by what: the groups of SPIRE's server. What is not listed is not limited.
@@ -27,9 +28,11 @@ struct RateLimits: Sendable {
     }
 
     /// Returns when the caller's host may make `count` calls of `method`; calls by the local socket are free.
-    func spend(_ count: Int, of method: String, by caller: AuthorizedCaller) async throws {
+    func spend(
+        _ count: Int, of method: String, by caller: AuthorizedCaller, holding hold: RateLimiter.Hold
+    ) async throws {
         if case .localSocket = caller.identity { return }
-        try await limiters[method]?.spend(count, from: caller.source)
+        try await limiters[method]?.spend(count, from: caller.source, holding: hold)
     }
 }
 
@@ -39,6 +42,9 @@ extension ServerContext {
         guard let context = transportSpecific as? CallerContext else {
             throw RPCError(code: .permissionDenied, message: "the caller was not authorized")
         }
-        try await context.limits.spend(count, of: descriptor.fullyQualifiedMethod, by: context.caller)
+        try await context.limits.spend(count, of: descriptor.fullyQualifiedMethod, by: context.caller) { wait in
+            // A caller that has gone does not wait for its turn, and a server that ends waits for none.
+            try await untilCancelled(wait)
+        }
     }
 }
