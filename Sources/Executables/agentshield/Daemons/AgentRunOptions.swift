@@ -44,13 +44,6 @@ struct AgentRunOptions: ParsableArguments {
     var rebootstrapDelay: String?
     @Flag(name: .flag("insecureBootstrap"), help: "Trust whatever server answers the first time.")
     var insecureBootstrap = false
-    @Flag(name: .flag("discoverWorkloadPath"), help: "Make unix:path and unix:sha256 selectors.")
-    var discoverWorkloadPath = false
-    @Flag(name: .flag("discoverSystemdUnit"), help: "Make systemd:id and systemd:fragment_path selectors.")
-    var discoverSystemdUnit = false
-    @Option(
-        name: .flag("workloadSizeLimit"), help: "Largest executable to hash, in bytes (0: no limit, -1: never hash).")
-    var workloadSizeLimit: Int64?
     @Option(name: .flag("syncInterval"), help: "How often to ask a control plane that does not push (default 5s).")
     var syncInterval: String?
     @OptionGroup var service: WorkloadServiceOptions
@@ -75,9 +68,6 @@ struct AgentRunOptions: ParsableArguments {
         }
         configuration.rebootstrap = try rebootstrap(settings)
         configuration.agentVersion = AgentShieldVersion.current
-        configuration.discoverWorkloadPath = try settings.flag("discover_workload_path", flag: discoverWorkloadPath)
-        configuration.discoverSystemdUnit = try settings.flag("discover_systemd_unit", flag: discoverSystemdUnit)
-        configuration.workloadSizeLimit = try settings.integer("workload_size_limit", flag: workloadSizeLimit) ?? 0
         if let seconds = try settings.seconds("sync_interval", flag: syncInterval) {
             configuration.syncInterval = .seconds(seconds)
         }

@@ -13,7 +13,6 @@ final class OneMachine: Sendable {
     private let configuration: ControlPlaneConfiguration
     private let workloadSocket: String
     private let agentAdminSocket: String?
-    private let discoverWorkloadPath: Bool
     private let serviceChanges: @Sendable (inout NodeAgentConfiguration) -> Void
     private let readyFile: ReadyFile
     private let logger: Logger
@@ -28,7 +27,7 @@ final class OneMachine: Sendable {
 
     init(
         controlPlane: ControlPlane, configuration: ControlPlaneConfiguration, workloadSocket: String,
-        agentAdminSocket: String?, discoverWorkloadPath: Bool,
+        agentAdminSocket: String?,
         serviceChanges: @escaping @Sendable (inout NodeAgentConfiguration) -> Void,
         readyFile: ReadyFile, logger: Logger, logLevel: LogLevelSwitch
     ) {
@@ -36,7 +35,6 @@ final class OneMachine: Sendable {
         self.configuration = configuration
         self.workloadSocket = workloadSocket
         self.agentAdminSocket = agentAdminSocket
-        self.discoverWorkloadPath = discoverWorkloadPath
         self.serviceChanges = serviceChanges
         self.readyFile = readyFile
         self.logger = logger
@@ -74,7 +72,6 @@ final class OneMachine: Sendable {
             trustDomain: configuration.trustDomain, dataDirectory: directory,
             serverHost: configuration.bindAddress, serverPort: port, workloadSocketPath: workloadSocket)
         settings.bootstrap = .bundle(serving.bundle)
-        settings.discoverWorkloadPath = discoverWorkloadPath
         settings.adminSocketPath = agentAdminSocket
         serviceChanges(&settings)
         settings.agentVersion = AgentShieldVersion.current

@@ -20,8 +20,6 @@ struct Up: AsyncParsableCommand {
     var adminSocketPath: String?
     @Option(name: .flag("serverPort"), help: "Port of the node API (0: a free one; default 8081).")
     var serverPort: Int?
-    @Flag(name: .flag("discoverWorkloadPath"), help: "Make unix:path and unix:sha256 selectors.")
-    var discoverWorkloadPath = false
     @OptionGroup var service: WorkloadServiceOptions
     @OptionGroup var server: ServerOptions
     @OptionGroup var daemon: DaemonOptions
@@ -35,7 +33,6 @@ struct Up: AsyncParsableCommand {
             adminSocketPath: adminSocketPath)
         let workloadSocket = absolute(
             try agentSettings.text("socket_path", flag: socketPath) ?? "\(configuration.dataDirectory)/agent/api.sock")
-        let discover = try agentSettings.flag("discover_workload_path", flag: discoverWorkloadPath)
         let serviceChanges = try service.changes(agentSettings)
         let agentAdminSocket = try agentSettings.text("admin_socket_path", flag: nil).map(absolute)
         let (logger, logLevel) = try daemon.logger(settings)
@@ -47,7 +44,7 @@ struct Up: AsyncParsableCommand {
             logLevel: logLevel, world: .real)
         let machine = OneMachine(
             controlPlane: controlPlane, configuration: configuration, workloadSocket: workloadSocket,
-            agentAdminSocket: agentAdminSocket, discoverWorkloadPath: discover, serviceChanges: serviceChanges,
+            agentAdminSocket: agentAdminSocket, serviceChanges: serviceChanges,
             readyFile: readyFile, logger: logger, logLevel: logLevel)
         do {
             try await SignalWatch.run(logger: logger, stop: machine.shutDown, machine.run)

@@ -2,8 +2,15 @@ import ArgumentParser
 import NodeAgent
 import SecretDiscovery
 
-/// How the node agent serves its workloads; the same for `agent run` and `up`.
+/// How the node agent knows and serves its workloads; the same for `agent run` and `up`.
 struct WorkloadServiceOptions: ParsableArguments {
+    @Flag(name: .flag("discoverWorkloadPath"), help: "Make unix:path and unix:sha256 selectors.")
+    var discoverWorkloadPath = false
+    @Flag(name: .flag("discoverSystemdUnit"), help: "Make systemd:id and systemd:fragment_path selectors.")
+    var discoverSystemdUnit = false
+    @Option(
+        name: .flag("workloadSizeLimit"), help: "Largest executable to hash, in bytes (0: no limit, -1: never hash).")
+    var workloadSizeLimit: Int64?
     @Flag(
         name: .flag("allowUnauthenticatedVerifiers"), help: "Give the trust bundles to processes without an identity.")
     var allowUnauthenticatedVerifiers = false
@@ -40,7 +47,13 @@ struct WorkloadServiceOptions: ParsableArguments {
                 "\(settings.name("calls_per_second")) must be 0 (no limit) to \(Self.mostCallsPerSecond)")
         }
         let names = try secretNames(settings)
+        let discoversPath = try settings.flag("discover_workload_path", flag: discoverWorkloadPath)
+        let discoversUnit = try settings.flag("discover_systemd_unit", flag: discoverSystemdUnit)
+        let sizeLimit = try settings.integer("workload_size_limit", flag: workloadSizeLimit) ?? 0
         return { configuration in
+            configuration.discoverWorkloadPath = discoversPath
+            configuration.discoverSystemdUnit = discoversUnit
+            configuration.workloadSizeLimit = sizeLimit
             configuration.allowUnauthenticatedVerifiers = allowsVerifiers
             configuration.allowedForeignJWTClaims = claims
             configuration.callsPerSecond = limit == 0 ? nil : Int(limit)
