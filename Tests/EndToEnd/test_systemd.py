@@ -54,8 +54,15 @@ def group():
         folder.rmdir()
 
 
-def test_a_process_of_a_unit_gets_the_units_identity_and_no_other_process_does(group, deployment):
-    domain, relays = deployment("systemd.test", agent=["-discoverSystemdUnit"]), []
+@pytest.fixture(params=["agent run", "up"])
+def domain(request):
+    if request.param == "agent run":
+        return request.getfixturevalue("deployment")("systemd.test", agent=["-discoverSystemdUnit"])
+    return request.getfixturevalue("one_process")("systemd.test", extra=["-discoverSystemdUnit"])
+
+
+def test_a_process_of_a_unit_gets_the_units_identity_and_no_other_process_does(group, domain):
+    relays = []
     try:
         unit = f"agentshield-test-{os.getpid()}.service"
         domain.entry("/weather", [f"systemd:id:{unit}", "unix:uid:0"])
