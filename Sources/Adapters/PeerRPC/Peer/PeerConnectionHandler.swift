@@ -5,7 +5,8 @@ import Synchronization
 
 /// Stands between a connection's transport and HTTP/2: knows the peer, and lets nothing through before it does.
 final class PeerConnectionHandler: ChannelInboundHandler {
-    typealias InboundIn = NIOAny
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
 
     /// What has to happen before the peer is known.
     enum Source {
@@ -49,8 +50,15 @@ final class PeerConnectionHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         // INVARIANT: HTTP/2 sees no byte of a peer that is not known.
         guard peer != nil, !isRefused else { return }
-        context.fireChannelRead(data)
+        let bytes = Self.unwrapInboundIn(data)
+        // HTTP/2's parser may keep the storage of the last bytes for as long as the connection is quiet: 32 KiB of what TLS
+        // read into, or just these few.
+        context.fireChannelRead(
+            bytes.readableBytes <= Self.fewBytes ? Self.wrapInboundOut(ByteBuffer(buffer: bytes)) : data)
     }
+
+    /// How many bytes are copied rather than kept within a larger storage.
+    private static let fewBytes = 4096
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case .handshakeCompleted(let application)? = event as? TLSUserEvent,
