@@ -205,6 +205,7 @@ def federation(said: Transcript, domain, at: tuple) -> None:
     said.both("bundle list", *at)
     said.both("bundle count", *at)
     said.both("bundle show", *at)
+    said.both("bundle append", "-path", file, *at)
     said.each("bundle delete", ["-id", "b.invalid"], ["-id", "c.invalid"], *at)
     said.both("bundle history", "-id", "b.invalid", *at)
     said.each("federation delete", ["-id", "b.invalid"], ["-id", "c.invalid"], *at)
