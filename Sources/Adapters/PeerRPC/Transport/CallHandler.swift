@@ -91,8 +91,7 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
         request = .open(queue)
         queue.add(.metadata(head.metadata))
         if payload.endStream { finishRequest() }
-        // A call that is given up goes on to its end, if it does not look; its caller no longer waits for it.
-        deadline = head.timeout.map { eventLoop.scheduleTask(in: $0) { loop.value.cancel() } }
+        deadline = head.timeout.map { eventLoop.scheduleTask(in: $0) { loop.value.expire() } }
         start(head, queue, self, context.channel)
     }
 
@@ -125,6 +124,21 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
                 context, .trailers(status, afterHeaders: response == .begun), isRequestComplete: isRequestComplete)
         }
         cancel()
+    }
+
+    /// The caller no longer waits. A handler that does not look goes on to its end.
+    private func expire() {
+        guard let context, response != .ended else { return cancel() }
+        let error = RPCError(code: .deadlineExceeded, message: "the caller's time is over")
+        switch request {
+        case .open(let queue): refuse(context, queue, error, isRequestComplete: false)
+        case .expected, .ended:
+            end(
+                context,
+                .trailers(Status(code: .deadlineExceeded, message: error.message), afterHeaders: response == .begun),
+                isRequestComplete: true)
+            cancel()
+        }
     }
 
     private func finishRequest() {
