@@ -95,8 +95,13 @@ enum TestPeerProgram {
     static func copy(_ name: String, permissions: Int = 0o755) throws -> String {
         let directory = try #require(directory)
         let path = directory.appendingPathComponent("\(name)-\(UUID().uuidString.prefix(8))").path
-        try FileManager.default.copyItem(atPath: directory.appendingPathComponent("peer").path, toPath: path)
-        try FileManager.default.setAttributes([.posixPermissions: permissions], ofItemAtPath: path)
+        let program = try Data(contentsOf: directory.appendingPathComponent("peer"))
+        // Closed in children of other tests, which live for long: a program that somebody may write cannot be run (ETXTBSY).
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        try #require(file >= 0)
+        defer { close(file) }
+        try #require(program.withUnsafeBytes { write(file, $0.baseAddress, $0.count) } == program.count)
+        try #require(fchmod(file, mode_t(permissions)) == 0)
         return path
     }
 }
