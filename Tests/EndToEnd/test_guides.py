@@ -88,7 +88,8 @@ def test_move_from_spire(folder):
     assert list(signed.values()) == ["spiffe://example.org/node/rack-1"], "the token's alias is an entry too"
     assert "Found 1 attested agent" in listed and steps[0]["id"] in listed
     assert "spiffe://example.org/weather" in ours
-    assert appended == "1 JWT authority appended.\n"
+    # Behind it may stand what the control plane says of its end.
+    assert appended.splitlines()[0] == "1 JWT authority appended."
     taken = (guide.work / "taken-over.txt").read_text()
     for entry in entries:
         assert entry["id"] in taken

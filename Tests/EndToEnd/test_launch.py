@@ -342,12 +342,9 @@ class TestTheLauncher:
     @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
     def test_signals_are_passed_on(self, one, sign):
         script = f"trap 'exit 33' {sign.name[3:]}; echo ready; while :; do sleep 0.05; done"
-        launcher = subprocess.Popen(
-            command(one, "x", "/bin/sh", "-c", script),
-            stdout=subprocess.PIPE,
-            # Whoever runs the tests may ignore it, as `nohup` does, and what is ignored stays so.
-            preexec_fn=lambda: signal.signal(sign, signal.SIG_DFL),
-        )
+        # Whoever runs the tests may ignore it, as `nohup` does, and what is ignored stays so.
+        heeding = ["env", f"--default-signal={sign.name[3:]}"]
+        launcher = subprocess.Popen([*heeding, *command(one, "x", "/bin/sh", "-c", script)], stdout=subprocess.PIPE)
         assert launcher.stdout.readline() == b"ready\n"
         launcher.send_signal(sign)
         assert launcher.wait(20) == 33
