@@ -154,10 +154,7 @@ import Testing
                 var options = CallOptions.defaults
                 options.timeout = .milliseconds(200)
                 let error = await #expect(throws: RPCError.self) {
-                    try await client.serverStreaming(
-                        request: ClientRequest(message: [UInt8]()), descriptor: PeerService.wait,
-                        serializer: BytesCoder(), deserializer: BytesCoder(), options: options
-                    ) { for try await _ in $0.messages {} }
+                    try await client.wait(options)
                 }
                 #expect(error?.code == .deadlineExceeded)
                 #expect(await eventually { service.ended.withLock { $0 } == 1 })
@@ -176,10 +173,7 @@ import Testing
                     ) { for try await _ in $0.messages { break } }
                 }
                 let task = Task {
-                    try await client.serverStreaming(
-                        request: ClientRequest(message: [UInt8]()), descriptor: PeerService.wait,
-                        serializer: BytesCoder(), deserializer: BytesCoder(), options: .defaults
-                    ) { for try await _ in $0.messages {} }
+                    try await client.wait()
                 }
                 #expect(await eventually { service.begun.withLock { $0 } == 301 })
                 task.cancel()
@@ -300,10 +294,7 @@ import Testing
             let client = client(path)
             let run = Task { try await client.runConnections() }
             let call = Task {
-                try await client.serverStreaming(
-                    request: ClientRequest(message: [UInt8]()), descriptor: PeerService.wait,
-                    serializer: BytesCoder(), deserializer: BytesCoder(), options: .defaults
-                ) { for try await _ in $0.messages {} }
+                try await client.wait()
             }
             #expect(await eventually { service.begun.withLock { $0 } == 1 })
             let waiting = Task { try await self.client("/nowhere/at/all").ask() }
@@ -409,6 +400,15 @@ import Testing
         }
     }
 
+    @Test func `a server that ends every connection is not run at`() async throws {
+        // Its SETTINGS, so that the connection counts, and its end.
+        let server = try await ByteServer(plainPath, greeting: [0, 0, 0, 4, 0, 0, 0, 0, 0], closes: true)
+        try await with(client(plainPath)) { _ in try await Task.sleep(for: .seconds(1)) }
+        // 10, 16, 26, 41, then 50 ms between two, a fifth more or less; half of 10 ms if each had been a good one.
+        #expect((2...40).contains(server.connections))
+        await server.stop()
+    }
+
     @Test func `a server that never speaks is given up`() async throws {
         let server = try await ByteServer(plainPath, greeting: [])
         try await with(client(plainPath, connectTimeout: .milliseconds(200))) { client in
@@ -434,10 +434,7 @@ import Testing
                 var options = CallOptions.defaults
                 options.timeout = .milliseconds(2500)
                 let error = await #expect(throws: RPCError.self) {
-                    try await client.serverStreaming(
-                        request: ClientRequest(message: [UInt8]()), descriptor: PeerService.wait,
-                        serializer: BytesCoder(), deserializer: BytesCoder(), options: options
-                    ) { for try await _ in $0.messages {} }
+                    try await client.wait(options)
                 }
                 #expect(error?.code == .deadlineExceeded)
             }
@@ -472,5 +469,15 @@ import Testing
     @Test(arguments: [("a%20b", "a b"), ("100%", "100%"), ("%zz%41", "%zzA"), ("%C3%BC", "ü"), ("plain", "plain")])
     func `words of a status are decoded, or stand for themselves`(_ sent: String, _ meant: String) {
         #expect(ResponseHead.percentDecoded(sent) == meant)
+    }
+}
+
+extension GRPCClient {
+    /// A stream that the server never ends by itself.
+    fileprivate func wait(_ options: CallOptions = .defaults) async throws {
+        try await serverStreaming(
+            request: ClientRequest(message: [UInt8]()), descriptor: PeerService.wait, serializer: BytesCoder(),
+            deserializer: BytesCoder(), options: options
+        ) { for try await _ in $0.messages {} }
     }
 }

@@ -2,6 +2,7 @@ import NIOCore
 import NIOHPACK
 import NIOHTTP2
 import NIOPosix
+import Synchronization
 
 /// An HTTP/2 server on a Unix socket that answers every call with the same frames, whatever they mean.
 final class ScriptedServer: Sendable {
@@ -67,16 +68,24 @@ extension HTTP2Frame.FramePayload {
 /// Listens on a Unix socket and treats what connects by its bytes.
 final class ByteServer: Sendable {
     private let channel: any Channel
+    private let accepted = Counter()
     let path: String
+
+    /// How many have connected.
+    var connections: Int { accepted.value.load(ordering: .relaxed) }
 
     /// - Parameter greeting: sent to everybody who connects; then, if `closes`, the connection ends.
     init(_ path: String, greeting: [UInt8], closes: Bool = false) async throws {
         self.path = path
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .childChannelInitializer { channel in
+            .childChannelInitializer { [accepted] channel in
+                accepted.value.add(1, ordering: .relaxed)
                 channel.eventLoop.execute {
                     channel.writeAndFlush(ByteBuffer(bytes: greeting)).whenComplete { _ in
-                        if closes { channel.close(promise: nil) }
+                        // Not before what the client sends first is read: that would lose it the greeting.
+                        if closes {
+                            channel.eventLoop.scheduleTask(in: .milliseconds(5)) { channel.close(promise: nil) }
+                        }
                     }
                 }
                 return channel.eventLoop.makeSucceededVoidFuture()
@@ -86,5 +95,9 @@ final class ByteServer: Sendable {
 
     func stop() async {
         try? await channel.close()
+    }
+
+    private final class Counter: Sendable {
+        let value = Atomic(0)
     }
 }

@@ -21,6 +21,9 @@ final class ConnectionKeeper {
         let promise: EventLoopPromise<Void>
     }
 
+    /// How long a connection lasts that is worth another one at once.
+    private static let goodLife = TimeAmount.seconds(1)
+
     private let settings: PeerClientSettings
     private let loop: any EventLoop
     private let finished: EventLoopPromise<Void>
@@ -29,8 +32,9 @@ final class ConnectionKeeper {
     /// Also those that only finish their calls, and those that are not ready yet.
     private var connections: [ObjectIdentifier: ClientConnection] = [:]
     private var pause: Scheduled<Void>?
-    /// Attempts that failed since the last connection.
+    /// Attempts in a row that brought no connection, or one that did not last.
     private var failures = 0
+    private var begun = NIODeadline.now()
     private var lastFailure: RPCError?
     private var isAborted = false
 
@@ -78,7 +82,7 @@ final class ConnectionKeeper {
 
     private func connect() {
         phase = .connecting
-        let begun = NIODeadline.now()
+        begun = .now()
         let keeper = NIOLoopBound(self, eventLoop: loop)
         ClientConnection.open(settings, loop) { connection in
             keeper.value.connections[ObjectIdentifier(connection)] = connection
@@ -90,7 +94,7 @@ final class ConnectionKeeper {
         }.whenComplete { result in
             switch result {
             case .success(let connection): keeper.value.connected(connection.value)
-            case .failure(let error): keeper.value.failed(error, begun)
+            case .failure(let error): keeper.value.failed(error)
             }
         }
     }
@@ -100,18 +104,22 @@ final class ConnectionKeeper {
     private func connected(_ connection: ClientConnection) {
         guard !isEnded else { return isAborted ? connection.close() : connection.drain() }
         phase = .ready(connection)
-        failures = 0
         lastFailure = nil
         for waiting in take(where: { _ in true }) { connection.open(waiting.call, waiting.request, waiting.promise) }
     }
 
-    private func failed(_ error: any Error, _ begun: NIODeadline) {
+    private func failed(_ error: any Error) {
         guard !isEnded else { return }
         let failure = RPCError(
             code: .unavailable, message: "cannot connect to \(settings.target): \(ConnectFailure.describe(error))",
             cause: error)
         lastFailure = failure
         for call in take(where: { !$0.request.waitsForReady }) { call.promise.fail(failure) }
+        connectLater()
+    }
+
+    /// Later each time.
+    private func connectLater() {
         connect(at: begun + settings.pauses.pause(afterFailure: failures))
         failures += 1
     }
@@ -120,6 +128,9 @@ final class ConnectionKeeper {
     private func retired(_ connection: ClientConnection) {
         guard case .ready(let current) = phase, current === connection else { return }
         phase = .connecting
+        // A server that takes connections and ends them at once is no better than one that takes none.
+        guard NIODeadline.now() - begun >= Self.goodLife else { return connectLater() }
+        failures = 0
         connect(at: .now() + settings.pauses.pauseAfterConnection())
     }
 
