@@ -37,11 +37,9 @@ final class ClientCallHandler: ChannelDuplexHandler {
     private var request = Half.none
     private var response: Response
     private var context: ChannelHandlerContext?
-    private var isFlushScheduled = false
+    private let sender = StreamSender()
     /// Asked when the server did not look at the call; `true` if somebody else brings its response.
     var onRefusal: () -> Bool = { false }
-    /// Writers that wait for room.
-    private var waiting: [EventLoopPromise<Void>] = []
 
     init(_ head: CallHead, _ request: CallRequest, _ queue: ResponseQueue) {
         self.head = head
@@ -52,11 +50,13 @@ final class ClientCallHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        sender.attach(context)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         fail(RPCError(code: .unavailable, message: "the stream is closed"))
         self.context = nil
+        sender.detach()
     }
 
     // MARK: the response
@@ -179,9 +179,7 @@ final class ClientCallHandler: ChannelDuplexHandler {
 
     private func endRequest(_ error: RPCError) {
         request = .ended
-        let promises = waiting
-        waiting = []
-        for promise in promises { promise.fail(error) }
+        sender.finish(.failure(error))
     }
 
     private func reset(_ context: ChannelHandlerContext) {
@@ -192,28 +190,14 @@ final class ClientCallHandler: ChannelDuplexHandler {
     // MARK: the request
 
     func send(_ part: ClientCall.Part) throws -> EventLoopFuture<Void>? {
-        guard request != .ended, let context else {
-            throw RPCError(code: .unavailable, message: "the call has ended")
-        }
+        guard request != .ended else { throw RPCError(code: .unavailable, message: "the call has ended") }
         switch part {
         case .metadata(let metadata):
             guard request == .none else { return nil }
             request = .begun
-            context.write(Self.wrapOutboundOut(.headers(.init(headers: headers(metadata)))), promise: nil)
-            scheduleFlush(context)
+            sender.send(headers(metadata))
             return nil
-        case .message(let bytes):
-            let frame = bytes.prefixed(allocator: context.channel.allocator)
-            context.write(Self.wrapOutboundOut(.data(.init(data: .byteBuffer(frame)))), promise: nil)
-            guard context.channel.isWritable else {
-                context.flush()
-                guard !context.channel.isWritable, request != .ended else { return nil }
-                let promise = context.eventLoop.makePromise(of: Void.self)
-                waiting.append(promise)
-                return promise.futureResult
-            }
-            scheduleFlush(context)
-            return nil
+        case .message(let bytes): return sender.send(bytes)
         }
     }
 
@@ -240,28 +224,13 @@ final class ClientCallHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable {
-            let promises = waiting
-            waiting = []
-            for promise in promises { promise.succeed(()) }
-        }
+        sender.writabilityChanged()
         context.fireChannelWritabilityChanged()
-    }
-
-    /// What a call writes in one turn of the event loop goes out together.
-    private func scheduleFlush(_ context: ChannelHandlerContext) {
-        guard !isFlushScheduled else { return }
-        isFlushScheduled = true
-        let loop = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.execute {
-            loop.value.isFlushScheduled = false
-            loop.value.flush()
-        }
     }
 
     /// Sends what is written.
     func flush() {
-        if request == .begun { context?.flush() }
+        sender.flush()
     }
 }
 

@@ -39,10 +39,8 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
     private var context: ChannelHandlerContext?
     private var cancellation: ServerContext.RPCCancellationHandle?
     private var isCancelled = false
-    private var isFlushScheduled = false
+    private let sender = StreamSender()
     private var deadline: Scheduled<Void>?
-    /// Writers that wait for room.
-    private var waiting: [EventLoopPromise<Void>] = []
 
     init(
         methods: [String: MethodDescriptor], maximumFields: Int, maximumMessageBytes: Int, start: @escaping Start
@@ -55,11 +53,13 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        sender.attach(context)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         close(RPCError(code: .unavailable, message: "the stream is closed"))
         self.context = nil
+        sender.detach()
     }
 
     // MARK: the request
@@ -172,8 +172,7 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
         if case .open(let queue) = request { queue.finish(throwing: error) }
         request = .ended
         response = .ended
-        for promise in waiting { promise.fail(error) }
-        waiting = []
+        sender.finish(.failure(error))
         cancel()
     }
 
@@ -201,21 +200,9 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
         case .metadata(let metadata):
             guard response == .none else { return nil }
             response = .begun
-            context.write(Self.wrapOutboundOut(.headers(.init(headers: .response(metadata)))), promise: nil)
-            scheduleFlush(context)
+            sender.send(.response(metadata))
             return nil
-        case .message(let bytes):
-            let frame = bytes.prefixed(allocator: context.channel.allocator)
-            context.write(Self.wrapOutboundOut(.data(.init(data: .byteBuffer(frame)))), promise: nil)
-            guard context.channel.isWritable else {
-                context.flush()
-                guard !context.channel.isWritable else { return nil }
-                let promise = context.eventLoop.makePromise(of: Void.self)
-                waiting.append(promise)
-                return promise.futureResult
-            }
-            scheduleFlush(context)
-            return nil
+        case .message(let bytes): return sender.send(bytes)
         case .status(let status, let metadata):
             let isComplete = if case .ended = request { true } else { false }
             end(
@@ -238,11 +225,7 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable {
-            let promises = waiting
-            waiting = []
-            for promise in promises { promise.succeed(()) }
-        }
+        sender.writabilityChanged()
         context.fireChannelWritabilityChanged()
     }
 
@@ -251,8 +234,7 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
         response = .ended
         deadline?.cancel()
         deadline = nil
-        for promise in waiting { promise.succeed(()) }
-        waiting = []
+        sender.finish(.success(()))
         let headers = Self.wrapOutboundOut(.headers(.init(headers: trailers, endStream: true)))
         guard !isRequestComplete else { return context.writeAndFlush(headers, promise: nil) }
         // A reset overtakes what flow control holds back: it waits until the response has gone out.
@@ -262,17 +244,5 @@ final class CallHandler: ChannelDuplexHandler, SendingSide {
             loop.value.context?.writeAndFlush(Self.wrapOutboundOut(.rstStream(.noError)), promise: nil)
         }
         context.writeAndFlush(headers, promise: sent)
-    }
-
-    /// What a call writes in one turn of the event loop goes out together.
-    private func scheduleFlush(_ context: ChannelHandlerContext) {
-        guard !isFlushScheduled else { return }
-        isFlushScheduled = true
-        let loop = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.execute {
-            let handler = loop.value
-            handler.isFlushScheduled = false
-            if handler.response == .begun { handler.context?.flush() }
-        }
     }
 }

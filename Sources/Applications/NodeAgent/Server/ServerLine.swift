@@ -4,8 +4,8 @@ import Synchronization
 
 /// One client and the calls that are under way on it. Once replaced, it ends with the last of them.
 ///
-/// The calls are counted here because gRPC's own graceful end is not enough: it closes the connection under a call whose
-/// stream is there and has sent nothing yet.
+/// The calls are counted here because the client's own graceful end is not enough: it refuses a call that has begun and has
+/// no stream yet.
 final class ServerLine: Sendable {
     /// How long calls may go on after the replacement: as long as an ordinary one may take at all.
     static let drain = ServerCalls.timeout
