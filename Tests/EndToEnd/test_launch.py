@@ -329,6 +329,36 @@ def one():
         one.discard()
 
 
+def below(pid: int) -> list[int]:
+    """The processes that a process started, and theirs."""
+    try:
+        mine = [int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return [one for child in mine for one in (child, *below(child))]
+
+
+@pytest.fixture
+def launcher():
+    """Starts `launcher(words, heeding="INT")`; whatever is left of it is gone at the end."""
+    started = []
+
+    def start(words: list, heeding: str = "", **options) -> subprocess.Popen:
+        # Whoever runs the tests may ignore a signal, as `nohup` and a shell's `&` do, and what is ignored stays so.
+        heed = ["env", f"--default-signal={heeding}"] if heeding else []
+        started.append(subprocess.Popen([*heed, *words], **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.poll() is None:
+            for pid in (*below(one.pid), one.pid):
+                os.kill(pid, signal.SIGKILL)
+            one.wait()
+        if one.stdout:
+            one.stdout.close()
+
+
 class TestTheLauncher:
     """What a caller of the command sees: as if there were no launcher."""
 
@@ -340,32 +370,28 @@ class TestTheLauncher:
         assert launched(one, "x", "/bin/sh", "-c", "kill -KILL $$").returncode == 128 + signal.SIGKILL
 
     @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
-    def test_signals_are_passed_on(self, one, sign):
-        script = f"trap 'exit 33' {sign.name[3:]}; echo ready; while :; do sleep 0.05; done"
-        # Whoever runs the tests may ignore it, as `nohup` does, and what is ignored stays so.
-        heeding = ["env", f"--default-signal={sign.name[3:]}"]
-        launcher = subprocess.Popen([*heeding, *command(one, "x", "/bin/sh", "-c", script)], stdout=subprocess.PIPE)
-        assert launcher.stdout.readline() == b"ready\n"
-        launcher.send_signal(sign)
-        assert launcher.wait(20) == 33
-        launcher.stdout.close()
+    def test_signals_are_passed_on(self, one, launcher, sign):
+        name = sign.name.removeprefix("SIG")
+        script = f"trap 'exit 33' {name}; echo ready; while :; do sleep 0.05; done"
+        running = launcher(command(one, "x", "/bin/sh", "-c", script), heeding=name, stdout=subprocess.PIPE)
+        assert running.stdout.readline() == b"ready\n"
+        running.send_signal(sign)
+        assert running.wait(20) == 33
 
-    def test_an_uncaught_signal(self, one):
-        launcher = subprocess.Popen(command(one, "x", "/bin/sh", "-c", "echo ready; exec sleep 30"), stdout=subprocess.PIPE)
-        assert launcher.stdout.readline() == b"ready\n"
-        launcher.terminate()
-        assert launcher.wait(20) == 128 + signal.SIGTERM
-        launcher.stdout.close()
+    def test_an_uncaught_signal(self, one, launcher):
+        running = launcher(command(one, "x", "/bin/sh", "-c", "echo ready; exec sleep 30"), stdout=subprocess.PIPE)
+        assert running.stdout.readline() == b"ready\n"
+        running.terminate()
+        assert running.wait(20) == 128 + signal.SIGTERM
 
-    def test_a_signal_reaches_what_the_command_left(self, one):
+    def test_a_signal_reaches_what_the_command_left(self, one, launcher):
         """A daemon that outlives the first process can be ended through the launcher"""
         script = "sh -c 'trap \"exit 0\" TERM; echo ready; while :; do sleep 0.05; done' & exit 3"
-        launcher = subprocess.Popen(command(one, "x", "/bin/sh", "-c", script), stdout=subprocess.PIPE)
-        assert launcher.stdout.readline() == b"ready\n"
+        running = launcher(command(one, "x", "/bin/sh", "-c", script), stdout=subprocess.PIPE)
+        assert running.stdout.readline() == b"ready\n"
         time.sleep(0.3)
-        launcher.terminate()
-        assert launcher.wait(20) == 3
-        launcher.stdout.close()
+        running.terminate()
+        assert running.wait(20) == 3
 
     def test_streams_and_descriptors(self, one):
         reading, writing = os.pipe()
@@ -389,16 +415,16 @@ class TestTheLauncher:
         )
         assert done.stdout == plain.stdout
 
-    def test_a_terminal(self, one):
+    def test_a_terminal(self, one, launcher):
         """The command has it, and an interrupt from it comes once"""
         script = (
             "n=0; trap 'n=$((n+1)); echo got $n' INT; test -t 0 && test -t 1 && echo tty;"
             " until read line; do :; done; echo \"line $line\""
         )
         master, slave = pty.openpty()
-        launcher = subprocess.Popen(
+        running = launcher(
             [shutil.which("setsid"), "--ctty", "--wait", *command(one, "x", "/bin/sh", "-c", script)],
-            stdin=slave, stdout=slave, stderr=slave,
+            heeding="INT", stdin=slave, stdout=slave, stderr=slave,
         )  # fmt: skip
         os.close(slave)
         seen = b""
@@ -417,7 +443,7 @@ class TestTheLauncher:
         os.write(master, b"hello\n")
         until(b"line hello")
         assert b"got 2" not in seen
-        assert launcher.wait(20) == 0
+        assert running.wait(20) == 0
         os.close(master)
 
     def test_the_command_finds_the_workload_api(self, one):
