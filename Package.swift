@@ -69,6 +69,9 @@ let domain: [Target] = [
     library("Domain", "Revocation", ["SPIFFE", "JOSE"]),
     library("Domain", "AuditTrail", ["TransparencyLog", "SPIFFE", "JOSE", crypto]),
     library("Domain", "Registry", ["SPIFFE", "Attestation", "AuditTrail", crypto, hashTrees]),
+    library(
+        "Domain", "AgentDirectory",
+        ["JOSE", "OAuth", "SPIFFE", "AuditTrail", "Registry", crypto, hashTrees]),
     library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
 ]
 
