@@ -72,6 +72,7 @@ let domain: [Target] = [
     library(
         "Domain", "AgentDirectory",
         ["JOSE", "OAuth", "SPIFFE", "AuditTrail", "Registry", crypto, hashTrees]),
+    library("Domain", "PolicyEngine", ["SPIFFE", crypto]),
     library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
 ]
 
@@ -196,6 +197,7 @@ let testTargets: [Target] = [
             "Issuance", "Registry", "Revocation", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE",
             "TestPrograms", x509, asn1, crypto,
         ]),
+    tests("PolicyEngineTests", ["PolicyEngine", "SPIFFE"]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),
     tests(
         "TrustMatrixTests",
