@@ -167,7 +167,7 @@ let testTargets: [Target] = [
     // What several of them need to run other programs.
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
-    tests("OAuthTests", ["JOSE", "OAuth", crypto]),
+    tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),
     tests(
         "SQLiteStorageTests",
         [

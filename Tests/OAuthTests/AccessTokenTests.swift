@@ -1,3 +1,4 @@
+import CryptoExtras
 import JOSE
 import OAuth
 import Testing
@@ -40,6 +41,27 @@ import Testing
                 "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "may_act",
                 "authorization_details", "txn",
             ])
+    }
+
+    @Test func `are signed by the algorithm of the key`() throws {
+        let rsa = try JWSSigningKey(rsa: _RSA.Signing.PrivateKey(keySize: .bits2048), keyID: "as-2")
+        let text = try AccessToken.sign(claims(), key: rsa).text
+        #expect(try CompactJWS(parsing: text).header.algorithm == .rs256)
+        let token = try UnverifiedAccessToken(parsing: text)
+        #expect(throws: Never.self) { try token.verify(with: rsa.verificationKey, policy: policy, now: Self.now) }
+        #expect(refusal(text) == .token(.algorithmMismatch(expected: .es256, found: .rs256)))
+    }
+
+    @Test func `may be signed elsewhere, with the same checks of claims and length`() throws {
+        let token = try CompactJWS.sign(type: AccessToken.type, payload: AccessToken.payload(of: claims()), key: key)
+        #expect(refusal(try AccessToken.checked(token).text) == nil)
+        var endless = try claims()
+        endless.expiresAt = endless.issuedAt
+        #expect(throws: AccessTokenError.badTimes) { try AccessToken.payload(of: endless) }
+        let long = String(repeating: "a", count: AccessToken.maximumLength + 1)
+        #expect(throws: AccessTokenError.token(.tooLarge(limit: AccessToken.maximumLength))) {
+            try AccessToken.checked(long)
+        }
     }
 
     @Test func `are refused for each broken claim`() throws {

@@ -74,6 +74,11 @@ package struct CompactJWS: Sendable {
 }
 
 extension CompactJWS {
+    /// Signs a payload. The header has `alg` and `kid` from the key, and `typ`.
+    package static func sign(type: String, payload: [UInt8], key: JWSSigningKey) throws(JWSError) -> String {
+        try sign(header: [("typ", .string(type))], payload: payload, key: key)
+    }
+
     /// The header members that signing writes itself or that readers refuse.
     private static let reservedMembers = ["alg", "kid", "crit", "b64"]
 
@@ -104,8 +109,8 @@ extension CompactJWS {
         headerBytes.append(UInt8(ascii: "}"))
 
         var token: [UInt8] = []
-        // Room for the signature too: at most 132 bytes, 176 characters.
-        token.reserveCapacity((headerBytes.count + payload.count) * 4 / 3 + 192)
+        // Room for the signature too: of a curve at most 132 bytes, 176 characters; of RSA-2048 342 characters.
+        token.reserveCapacity((headerBytes.count + payload.count) * 4 / 3 + (key.algorithm.usesRSA ? 352 : 192))
         Base64URL.append(headerBytes, to: &token)
         token.append(UInt8(ascii: "."))
         Base64URL.append(payload, to: &token)

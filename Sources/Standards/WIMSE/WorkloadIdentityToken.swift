@@ -41,7 +41,7 @@ package enum WorkloadIdentityToken {
         let token: String
         do {
             token = try CompactJWS.sign(
-                header: [("typ", .string(type))], payload: JSONObject(claims).serializedBytes, key: key)
+                type: type, payload: JSONObject(claims).serializedBytes, key: key)
         } catch {
             throw .token(error)
         }

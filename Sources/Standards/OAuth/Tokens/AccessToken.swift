@@ -8,9 +8,21 @@ package enum AccessToken {
     /// Longest token that is read, in bytes.
     package static let maximumLength = 16 * 1024
 
-    /// Signs a token.
+    /// Signs a token, by whatever algorithm the key has.
     package static func sign(_ claims: AccessTokenClaims, key: JWSSigningKey) throws(AccessTokenError) -> SecretText {
         guard !key.keyID.isEmpty else { throw .missingKeyID }
+        let payload = try payload(of: claims)
+        let token: String
+        do {
+            token = try CompactJWS.sign(type: type, payload: payload, key: key)
+        } catch {
+            throw .token(error)
+        }
+        return try checked(token)
+    }
+
+    /// What is signed, for a signer that gives no key away; ``checked(_:)`` takes its token.
+    package static func payload(of claims: AccessTokenClaims) throws(AccessTokenError) -> [UInt8] {
         guard claims.issuedAt < claims.expiresAt, JWTClaims.allowedDates.contains(claims.issuedAt),
             JWTClaims.allowedDates.contains(claims.expiresAt),
             claims.notBefore.map({ JWTClaims.allowedDates.contains($0) && $0 < claims.expiresAt }) ?? true
@@ -22,13 +34,11 @@ package enum AccessToken {
         }
         guard !claims.audience.isEmpty, claims.audience.allSatisfy({ !$0.isEmpty }) else { throw .missingClaim("aud") }
         if let name = claims.misplacedClaim { throw .reservedClaim(name) }
-        let token: String
-        do {
-            token = try CompactJWS.sign(
-                header: [("typ", .string(type))], payload: claims.json.serializedBytes, key: key)
-        } catch {
-            throw .token(error)
-        }
+        return claims.json.serializedBytes
+    }
+
+    /// A signed token, if readers take one of its length.
+    package static func checked(_ token: String) throws(AccessTokenError) -> SecretText {
         guard token.utf8.count <= maximumLength else { throw .token(.tooLarge(limit: maximumLength)) }
         return SecretText(token)
     }

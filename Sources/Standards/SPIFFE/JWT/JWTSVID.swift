@@ -46,7 +46,7 @@ package enum JWTSVID {
         let token: String
         do {
             token = try CompactJWS.sign(
-                header: [("typ", "JWT")], payload: JSONObject(claims).serializedBytes, key: key)
+                type: "JWT", payload: JSONObject(claims).serializedBytes, key: key)
         } catch {
             throw .token(error)
         }
