@@ -195,7 +195,7 @@ let testTargets: [Target] = [
         "IssuanceTests",
         [
             "Issuance", "Registry", "Revocation", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE",
-            "TestPrograms", x509, asn1, crypto,
+            "TestPrograms", x509, asn1, crypto, cryptoExtras,
         ]),
     tests("PolicyEngineTests", ["PolicyEngine", "SPIFFE"]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),

@@ -115,8 +115,8 @@ struct FaultTests {
             // What the store of keys looks like when the process dies right after a key was made.
             let stray = try KeyID("x509-0123456789abcdef")
             let foreign = try KeyID("other")
-            _ = try await domain.keys.create(stray)
-            _ = try await domain.keys.create(foreign)
+            _ = try await domain.keys.create(stray, .p256)
+            _ = try await domain.keys.create(foreign, .p256)
             let after = try await domain.open(Self.options)
             #expect(after.records == before.records)
             let left = Set(try await domain.keys.list())

@@ -26,16 +26,16 @@ struct KeyStoreTests {
             onDisk
             ? try DiskKeyStore(directory: path, randomBytes: random.draw) : MemoryKeyStore(randomBytes: random.draw)
         let id = try KeyID("x509-a")
-        #expect(try await store.load(id) == nil)
-        let key = try await store.create(id)
-        #expect(try await store.load(id)?.rawRepresentation == key.rawRepresentation)
+        #expect(try await store.load(id, .p256) == nil)
+        let key = try await store.create(id, .p256)
+        #expect(try await store.load(id, .p256)?.derSPKI == key.derSPKI)
         #expect(try await store.list() == [id])
-        let second = try await store.create(id)
-        #expect(second.rawRepresentation != key.rawRepresentation)
-        #expect(try await store.load(id)?.rawRepresentation == second.rawRepresentation)
+        let second = try await store.create(id, .p256)
+        #expect(second.derSPKI != key.derSPKI)
+        #expect(try await store.load(id, .p256)?.derSPKI == second.derSPKI)
         try await store.remove(id)
         try await store.remove(id)
-        #expect(try await store.load(id) == nil)
+        #expect(try await store.load(id, .p256) == nil)
         #expect(try await store.list().isEmpty)
     }
 
@@ -43,14 +43,14 @@ struct KeyStoreTests {
         let path = try temporaryDirectory()
         defer { try? FileManager.default.removeItem(atPath: path) }
         let id = try KeyID("jwt-b")
-        let key = try await DiskKeyStore(directory: path, randomBytes: random.draw).create(id)
+        let key = try await DiskKeyStore(directory: path, randomBytes: random.draw).create(id, .p256)
         #expect(try mode(path) == 0o700)
         #expect(try mode(path + "/jwt-b.pem") == 0o600)
         #expect(try FileManager.default.contentsOfDirectory(atPath: path) == ["jwt-b.pem"])
         let text = try String(contentsOfFile: path + "/jwt-b.pem", encoding: .utf8)
         #expect(text.hasPrefix("-----BEGIN PRIVATE KEY-----"))
         let again = try DiskKeyStore(directory: path, randomBytes: random.draw)
-        #expect(try await again.load(id)?.rawRepresentation == key.rawRepresentation)
+        #expect(try await again.load(id, .p256)?.derSPKI == key.derSPKI)
     }
 
     @Test("a key file that others may reach is refused", arguments: [0o640, 0o604, 0o660, 0o666, 0o610])
@@ -58,10 +58,10 @@ struct KeyStoreTests {
         let path = try temporaryDirectory()
         defer { try? FileManager.default.removeItem(atPath: path) }
         let store = try DiskKeyStore(directory: path, randomBytes: random.draw)
-        _ = try await store.create(try KeyID("x509-a"))
+        _ = try await store.create(try KeyID("x509-a"), .p256)
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path + "/x509-a.pem")
         await #expect(throws: KeyStoreError.insecureFile("x509-a.pem")) {
-            _ = try await store.load(try KeyID("x509-a"))
+            _ = try await store.load(try KeyID("x509-a"), .p256)
         }
     }
 
@@ -85,9 +85,9 @@ struct KeyStoreTests {
         defer { try? FileManager.default.removeItem(atPath: path) }
         let store = try DiskKeyStore(directory: path, randomBytes: random.draw)
         let id = try KeyID("x509-a")
-        _ = try await store.create(id)
+        _ = try await store.create(id, .p256)
         #expect(chown(path + "/x509-a.pem", 65_534, 65_534) == 0)
-        await #expect(throws: KeyStoreError.insecureFile("x509-a.pem")) { _ = try await store.load(id) }
+        await #expect(throws: KeyStoreError.insecureFile("x509-a.pem")) { _ = try await store.load(id, .p256) }
         #expect(chown(path, 65_534, 65_534) == 0)
         #expect(throws: KeyStoreError.insecureDirectory(path)) {
             try DiskKeyStore(directory: path, randomBytes: random.draw)
@@ -98,13 +98,13 @@ struct KeyStoreTests {
         let path = try temporaryDirectory()
         defer { try? FileManager.default.removeItem(atPath: path) }
         let store = try DiskKeyStore(directory: path, randomBytes: random.draw)
-        _ = try await store.create(try KeyID("x509-a"))
+        _ = try await store.create(try KeyID("x509-a"), .p256)
         #expect(symlink(path + "/x509-a.pem", path + "/x509-link.pem") == 0)
         #expect(mkfifo(path + "/x509-pipe.pem", 0o600) == 0)
         #expect(mkdir(path + "/x509-dir.pem", 0o700) == 0)
         for name in ["x509-link", "x509-pipe", "x509-dir"] {
             await #expect(throws: KeyStoreError.insecureFile(name + ".pem")) {
-                _ = try await store.load(try KeyID(name))
+                _ = try await store.load(try KeyID(name), .p256)
             }
         }
         #expect(throws: KeyStoreError.insecureDirectory(path + "-link")) {
@@ -122,7 +122,9 @@ struct KeyStoreTests {
         defer { try? FileManager.default.removeItem(atPath: path) }
         let store = try DiskKeyStore(directory: path, randomBytes: random.draw)
         try SecretDirectory(path: path).replace("x509-a.pem", with: Array(text.utf8))
-        await #expect(throws: KeyStoreError.damaged("x509-a.pem")) { _ = try await store.load(try KeyID("x509-a")) }
+        await #expect(throws: KeyStoreError.damaged("x509-a.pem")) {
+            _ = try await store.load(try KeyID("x509-a"), .p256)
+        }
     }
 
     @Test func `what an interrupted write left behind is cleared away, other secrets are left alone`() async throws {

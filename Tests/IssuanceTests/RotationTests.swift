@@ -194,7 +194,7 @@ struct RotationTests {
         try await TestDomain.run { domain in
             let before = try await domain.open()
             let record = try #require(before.records.first { $0.kind == .jwt })
-            _ = try await domain.keys.create(try #require(record.keyID))
+            _ = try await domain.keys.create(try #require(record.keyID), .p256)
             let after = try await domain.open()
             #expect(after.jwtActive?.id != record.id)
         }

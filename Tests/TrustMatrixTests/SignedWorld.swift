@@ -108,7 +108,7 @@ struct SignedWorld: Sendable {
         }
         func signingKey(_ kind: AuthorityRecord.Kind) async throws -> (P256.Signing.PrivateKey, AuthorityRecord) {
             guard let record = authorities.records.first(where: { $0.kind == kind && $0.status == .active }),
-                let id = record.keyID, let key = try await keyStore.load(id)
+                let id = record.keyID, case .p256(let key)? = try await keyStore.load(id, .p256)
             else { throw Missing() }
             return (key, record)
         }

@@ -1,5 +1,5 @@
 import AuditTrail
-import Crypto
+import CryptoExtras
 import Registry
 import SPIFFE
 import Synchronization
@@ -48,11 +48,29 @@ final class FaultyAuthorityStore: AuthorityStore {
     }
 }
 
+/// RSA keys, which take long to make: every pool gives the same ones in the same order.
+final class RSAKeyPool: Sendable {
+    private static let made = Mutex<[_RSA.Signing.PrivateKey]>([])
+    private let drawn = Atomic<Int>(0)
+
+    var draw: RSAKeyGenerator {
+        { () throws(KeyStoreError) in
+            let index = self.drawn.wrappingAdd(1, ordering: .relaxed).oldValue
+            return try Self.made.withLock { (made) throws(KeyStoreError) in
+                while made.count <= index { made.append(try .fresh()) }
+                return made[index]
+            }
+        }
+    }
+}
+
 final class FaultyKeyStore: KeyStore {
     private let inner: MemoryKeyStore
     private let plan = Mutex(FaultPlan())
 
-    init(randomBytes: @escaping RandomBytes) { inner = MemoryKeyStore(randomBytes: randomBytes) }
+    init(randomBytes: @escaping RandomBytes) {
+        inner = MemoryKeyStore(randomBytes: randomBytes, rsaKeys: RSAKeyPool().draw)
+    }
 
     func fail(write number: Int, _ kind: Fault) { plan.withLock { $0.fault = ($0.writes + number, kind) } }
 
@@ -68,11 +86,13 @@ final class FaultyKeyStore: KeyStore {
         return result
     }
 
-    func create(_ id: KeyID) async throws(KeyStoreError) -> P256.Signing.PrivateKey {
-        try await write { () async throws(KeyStoreError) in try await inner.create(id) }
+    func create(_ id: KeyID, _ algorithm: AuthorityKey.Algorithm) async throws(KeyStoreError) -> AuthorityKey {
+        try await write { () async throws(KeyStoreError) in try await inner.create(id, algorithm) }
     }
 
-    func load(_ id: KeyID) async throws(KeyStoreError) -> P256.Signing.PrivateKey? { try await inner.load(id) }
+    func load(_ id: KeyID, _ algorithm: AuthorityKey.Algorithm) async throws(KeyStoreError) -> AuthorityKey? {
+        try await inner.load(id, algorithm)
+    }
 
     func remove(_ id: KeyID) async throws(KeyStoreError) {
         try await write { () async throws(KeyStoreError) in try await inner.remove(id) }

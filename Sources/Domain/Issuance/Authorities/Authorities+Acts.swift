@@ -32,9 +32,9 @@ extension Authorities {
     private func prepare(
         _ kind: AuthorityRecord.Kind, keyID: KeyID, at time: UnixTime, consuming receipt: consuming AuditReceipt
     ) async throws(AuthoritiesError) -> [String: String] {
-        let key: P256.Signing.PrivateKey
+        let key: AuthorityKey
         do {
-            key = try await keyStore.create(keyID)
+            key = try await keyStore.create(keyID, kind.algorithm)
         } catch {
             throw .keys(error)
         }
@@ -42,12 +42,13 @@ extension Authorities {
         var roots: [AuthorityRecord] = []
         switch kind {
         case .x509:
+            guard case .p256(let key) = key else { throw .keys(.damaged(keyID.string)) }
             if let upstream {
                 (record, roots) = try await signed(by: upstream, keyID, key, at: time, consuming: receipt)
             } else {
                 record = try selfSigned(keyID, key, at: time, consuming: receipt)
             }
-        case .jwt, .wit: record = tokenKey(kind, keyID, key, at: time)
+        case .jwt, .wit: record = try tokenKey(kind, keyID, key, at: time)
         }
         var machine = snapshot.machine
         let displaced = machine.record(kind, .prepared)?.keyID
@@ -151,9 +152,14 @@ extension Authorities {
     }
 
     private func tokenKey(
-        _ kind: AuthorityRecord.Kind, _ keyID: KeyID, _ key: P256.Signing.PrivateKey, at time: UnixTime
-    ) -> AuthorityRecord {
-        let verificationKey = JWSVerificationKey(p256: key.publicKey, keyID: nil)
+        _ kind: AuthorityRecord.Kind, _ keyID: KeyID, _ key: AuthorityKey, at time: UnixTime
+    ) throws(AuthoritiesError) -> AuthorityRecord {
+        let verificationKey: JWSVerificationKey
+        do {
+            verificationKey = try key.signer(keyID: "").verificationKey
+        } catch {
+            throw .keys(.damaged(keyID.string))
+        }
         return AuthorityRecord(
             kind: kind, id: verificationKey.jwk.thumbprintBase64URL, keyID: keyID, certificate: nil,
             publicKey: verificationKey.derSPKI, notBefore: UnixTime(seconds: time.seconds),

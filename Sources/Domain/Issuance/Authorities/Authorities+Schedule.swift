@@ -1,5 +1,4 @@
 import AuditTrail
-import Crypto
 package import SPIFFE
 
 extension Authorities {
@@ -50,7 +49,7 @@ extension Authorities {
         } catch {
             throw .store(error)
         }
-        var keys: [KeyID: P256.Signing.PrivateKey] = [:]
+        var keys: [KeyID: AuthorityKey] = [:]
         var keyless: Set<String> = []
         for record in stored.records where record.needsKey {
             if let keyID = record.keyID, let key = try await loadKey(keyID, of: record) {
@@ -73,10 +72,10 @@ extension Authorities {
     /// The record's own key; nil when it is gone, unreadable as a key, or another one.
     private func loadKey(
         _ id: KeyID, of record: AuthorityRecord
-    ) async throws(AuthoritiesError) -> P256.Signing.PrivateKey? {
+    ) async throws(AuthoritiesError) -> AuthorityKey? {
         do {
-            guard let key = try await keyStore.load(id) else { return nil }
-            return SubjectPublicKey(key.publicKey).derSPKI == record.publicKey ? key : nil
+            guard let key = try await keyStore.load(id, record.kind.algorithm) else { return nil }
+            return key.derSPKI == record.publicKey ? key : nil
         } catch .damaged {
             return nil
         } catch {

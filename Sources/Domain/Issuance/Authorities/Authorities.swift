@@ -1,5 +1,4 @@
 package import AuditTrail
-import Crypto
 package import SPIFFE
 import Synchronization
 
@@ -131,7 +130,7 @@ package final class Authorities: Sendable {
 
     /// Makes this state the current one and tells the subscribers if the bundle changed.
     func publish(
-        _ machine: AuthorityStateMachine, keys: [KeyID: P256.Signing.PrivateKey], isReloaded: Bool = false
+        _ machine: AuthorityStateMachine, keys: [KeyID: AuthorityKey], isReloaded: Bool = false
     ) throws(AuthoritiesError) {
         // Only whoever is behind the turnstile gets here, so nothing changes between reading and writing.
         let snapshot = try AuthoritySnapshot(

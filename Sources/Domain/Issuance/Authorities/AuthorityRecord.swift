@@ -10,6 +10,13 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
         case jwt
         /// A signing key for WIT-SVIDs.
         case wit
+
+        /// What its keys are for.
+        package var algorithm: AuthorityKey.Algorithm {
+            switch self {
+            case .x509, .jwt, .wit: .p256
+            }
+        }
     }
 
     /// Where the authority is in its life.

@@ -6,7 +6,7 @@ import SPIFFE
 final class AuthoritySnapshot: Sendable {
     let machine: AuthorityStateMachine
     /// Private keys of the prepared and the active authorities, and of former ones for certificates.
-    let keys: [KeyID: P256.Signing.PrivateKey]
+    let keys: [KeyID: AuthorityKey]
     /// Nil while no authority can sign.
     let x509: X509SigningAuthority?
     /// Former authorities for certificates, which sign CRLs over them and nothing else. Those from before a version that
@@ -20,7 +20,7 @@ final class AuthoritySnapshot: Sendable {
 
     /// Gets everything ready; what did not change since `previous` is taken over from it.
     init(
-        machine: AuthorityStateMachine, keys: [KeyID: P256.Signing.PrivateKey], trustDomain: TrustDomain,
+        machine: AuthorityStateMachine, keys: [KeyID: AuthorityKey], trustDomain: TrustDomain,
         refreshHint: Int64, previous: AuthoritySnapshot? = nil
     ) throws(AuthoritiesError) {
         self.machine = machine
@@ -60,9 +60,9 @@ final class AuthoritySnapshot: Sendable {
         x509Bundle = bundle.x509Bundle
 
         let active = { (kind: AuthorityRecord.Kind) -> (AuthorityRecord, P256.Signing.PrivateKey)? in
-            guard let record = machine.record(kind, .active), let key = record.keyID.flatMap({ keys[$0] }) else {
-                return nil
-            }
+            guard let record = machine.record(kind, .active),
+                case .p256(let key)? = record.keyID.flatMap({ keys[$0] })
+            else { return nil }
             return (record, key)
         }
         if let (record, key) = active(.x509) {
@@ -80,7 +80,7 @@ final class AuthoritySnapshot: Sendable {
         }
         var former: [FormerX509Authority] = []
         for record in machine.stored.records where record.kind == .x509 && record.status == .old {
-            guard let key = record.keyID.flatMap({ keys[$0] }) else { continue }
+            guard case .p256(let key)? = record.keyID.flatMap({ keys[$0] }) else { continue }
             guard let certificate = record.certificate.flatMap({ try? ParsedCertificate(der: $0) }) else {
                 throw .damaged(id: record.id)
             }

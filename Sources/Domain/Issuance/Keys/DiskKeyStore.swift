@@ -1,4 +1,4 @@
-package import Crypto
+import CryptoExtras
 
 /// Keys as PKCS#8 PEM files, one per key (`<name>.pem`), in a directory that only this user may enter.
 package final class DiskKeyStore: KeyStore {
@@ -11,16 +11,21 @@ package final class DiskKeyStore: KeyStore {
         self.randomBytes = randomBytes
     }
 
-    package func create(_ id: KeyID) async throws(KeyStoreError) -> P256.Signing.PrivateKey {
-        let key = try P256.Signing.PrivateKey.fresh(randomBytes: randomBytes)
+    package func create(
+        _ id: KeyID, _ algorithm: AuthorityKey.Algorithm
+    ) async throws(KeyStoreError) -> AuthorityKey {
+        let key = try AuthorityKey.fresh(
+            algorithm, randomBytes: randomBytes, rsaKeys: _RSA.Signing.PrivateKey.fresh)
         try directory.replace(Self.fileName(id), with: Array(key.pemRepresentation.utf8))
         return key
     }
 
-    package func load(_ id: KeyID) async throws(KeyStoreError) -> P256.Signing.PrivateKey? {
+    package func load(
+        _ id: KeyID, _ algorithm: AuthorityKey.Algorithm
+    ) async throws(KeyStoreError) -> AuthorityKey? {
         let name = Self.fileName(id)
         guard let bytes = try directory.read(name) else { return nil }
-        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: String(decoding: bytes, as: UTF8.self)) else {
+        guard let key = AuthorityKey(pemRepresentation: String(decoding: bytes, as: UTF8.self), algorithm) else {
             throw .damaged(name)
         }
         return key

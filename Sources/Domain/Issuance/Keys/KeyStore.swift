@@ -1,14 +1,12 @@
-package import Crypto
-
 /// Where the private keys of authorities are kept.
 ///
 /// Implementations guarantee: when `create` returns, the key is as durable as the store can make it; `load` returns the
 /// same key until `remove`; a key is never handed out while others could read or replace it.
 package protocol KeyStore: Sendable {
-    /// Makes a fresh P-256 key under this name, replacing an older one atomically.
-    func create(_ id: KeyID) async throws(KeyStoreError) -> P256.Signing.PrivateKey
-    /// The key under this name; nil when there is none.
-    func load(_ id: KeyID) async throws(KeyStoreError) -> P256.Signing.PrivateKey?
+    /// Makes a fresh key under this name, replacing an older one atomically.
+    func create(_ id: KeyID, _ algorithm: AuthorityKey.Algorithm) async throws(KeyStoreError) -> AuthorityKey
+    /// The key under this name; nil when there is none. Throws `.damaged` for one of another algorithm.
+    func load(_ id: KeyID, _ algorithm: AuthorityKey.Algorithm) async throws(KeyStoreError) -> AuthorityKey?
     /// Forgets the key; removing a name that is not there is no error.
     func remove(_ id: KeyID) async throws(KeyStoreError)
     /// The names of all keys, in no order.
@@ -26,7 +24,7 @@ package enum KeyStoreError: Error, Equatable, Sendable, CustomStringConvertible 
     case insecureDirectory(String)
     /// The key's file is not a plain file, has another owner, or others may read it.
     case insecureFile(String)
-    /// The key's file does not hold a P-256 private key in PEM.
+    /// The key's file does not hold a private key of its algorithm in PEM.
     case damaged(String)
     /// The disk is full.
     case storageFull
@@ -43,7 +41,7 @@ package enum KeyStoreError: Error, Equatable, Sendable, CustomStringConvertible 
             "the key directory `\(path)` must be a directory of this user that nobody else may enter (mode 0700)"
         case .insecureFile(let name):
             "the key file `\(name)` must be a plain file of this user that nobody else may read (mode 0600)"
-        case .damaged(let name): "the key file `\(name)` does not hold a P-256 private key"
+        case .damaged(let name): "the key file `\(name)` does not hold a private key of its kind"
         case .storageFull: "no space left for a key"
         case .system(let operation, let errno): "cannot \(operation) a key file, error \(errno)"
         case .badRandomness: "the source of randomness gave no usable key"

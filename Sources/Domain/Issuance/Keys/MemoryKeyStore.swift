@@ -1,24 +1,34 @@
-package import Crypto
+import CryptoExtras
 import Synchronization
 
 /// Keys that live as long as the process.
 package final class MemoryKeyStore: KeyStore {
-    private let keys = Mutex<[KeyID: P256.Signing.PrivateKey]>([:])
+    private let keys = Mutex<[KeyID: AuthorityKey]>([:])
     private let randomBytes: RandomBytes
+    private let rsaKeys: RSAKeyGenerator
 
-    /// An empty store that draws keys from `randomBytes`.
-    package init(randomBytes: @escaping RandomBytes) {
+    /// An empty store that draws keys from `randomBytes`, but those for RSA, which come from `rsaKeys`.
+    package init(
+        randomBytes: @escaping RandomBytes, rsaKeys: @escaping RSAKeyGenerator = _RSA.Signing.PrivateKey.fresh
+    ) {
         self.randomBytes = randomBytes
+        self.rsaKeys = rsaKeys
     }
 
-    package func create(_ id: KeyID) async throws(KeyStoreError) -> P256.Signing.PrivateKey {
-        let key = try P256.Signing.PrivateKey.fresh(randomBytes: randomBytes)
+    package func create(
+        _ id: KeyID, _ algorithm: AuthorityKey.Algorithm
+    ) async throws(KeyStoreError) -> AuthorityKey {
+        let key = try AuthorityKey.fresh(algorithm, randomBytes: randomBytes, rsaKeys: rsaKeys)
         keys.withLock { $0[id] = key }
         return key
     }
 
-    package func load(_ id: KeyID) async throws(KeyStoreError) -> P256.Signing.PrivateKey? {
-        keys.withLock { $0[id] }
+    package func load(
+        _ id: KeyID, _ algorithm: AuthorityKey.Algorithm
+    ) async throws(KeyStoreError) -> AuthorityKey? {
+        guard let key = keys.withLock({ $0[id] }) else { return nil }
+        guard key.algorithm == algorithm else { throw .damaged(id.string) }
+        return key
     }
 
     package func remove(_ id: KeyID) async throws(KeyStoreError) {
