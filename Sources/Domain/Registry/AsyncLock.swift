@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Lets one task at a time do something that waits; the others follow in the order in which they came.
-final class AsyncLock: Sendable {
+package final class AsyncLock: Sendable {
     private struct State {
         var isHeld = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -11,8 +11,10 @@ final class AsyncLock: Sendable {
 
     private let state = Mutex(State())
 
+    package init() {}
+
     /// Runs the closure alone. Waiting does not end with cancellation: the turn always comes, and turns are short.
-    func withLock<Value: Sendable, Failure: Error>(
+    package func withLock<Value: Sendable, Failure: Error>(
         _ body: () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         await acquire()

@@ -1,4 +1,4 @@
-import SPIFFE
+package import SPIFFE
 
 /// Which part of a list a caller wants.
 package struct PageRequest: Hashable, Sendable {
@@ -16,7 +16,7 @@ package struct PageRequest: Hashable, Sendable {
         self.token = token
     }
 
-    var count: Int { size <= 0 ? Self.maximumSize : min(size, Self.maximumSize) }
+    package var count: Int { size <= 0 ? Self.maximumSize : min(size, Self.maximumSize) }
 }
 
 /// A part of a list.
@@ -35,17 +35,17 @@ package struct Page<Item: Sendable>: Sendable {
 extension Page: Equatable where Item: Equatable {}
 
 /// The place of an item in lists: older first, then by key. It stays when the item or its neighbours go.
-struct ListPosition: Hashable, Comparable, Sendable {
-    let createdAt: Int64
-    let key: String
+package struct ListPosition: Hashable, Comparable, Sendable {
+    package let createdAt: Int64
+    package let key: String
 
-    init(createdAt: UnixTime, key: String) {
+    package init(createdAt: UnixTime, key: String) {
         self.createdAt = createdAt.milliseconds
         self.key = key
     }
 
     /// From a page token; nil when it is not one of ours.
-    init?(token: String) {
+    package init?(token: String) {
         guard let dot = token.utf8.firstIndex(of: UInt8(ascii: ".")), let time = Int64(token[..<dot]) else {
             return nil
         }
@@ -54,9 +54,9 @@ struct ListPosition: Hashable, Comparable, Sendable {
         guard !key.isEmpty, self.token == token else { return nil }
     }
 
-    var token: String { "\(createdAt).\(key)" }
+    package var token: String { "\(createdAt).\(key)" }
 
-    static func < (left: ListPosition, right: ListPosition) -> Bool {
+    package static func < (left: ListPosition, right: ListPosition) -> Bool {
         left.createdAt != right.createdAt
             ? left.createdAt < right.createdAt : left.key.utf8.lexicographicallyPrecedes(right.key.utf8)
     }
