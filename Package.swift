@@ -207,6 +207,7 @@ let testTargets: [Target] = [
         ]),
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
+    tests("AgentDirectoryTests", ["AgentDirectory", "JOSE"]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", "TestPrograms", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
