@@ -22,7 +22,9 @@ struct AuthorityStateMachineTests {
         AuthorityStateMachine(
             stored: StoredAuthorities(
                 records: records
-                    + [AuthorityRecord.Kind.jwt, .wit].map { record("quiet", .active, life: 1 << 40, kind: $0) }),
+                    + AuthorityRecord.Kind.allCases.dropFirst().map {
+                        record("quiet", .active, life: 1 << 40, kind: $0)
+                    }),
             keyless: keyless)
     }
 
@@ -57,7 +59,7 @@ struct AuthorityStateMachineTests {
         _ = machine.prepare(fresh)
         #expect(machine.nextAction(now: Self.start) == .activate(fresh, .keyLost))
         let stored = machine.activate(fresh)
-        #expect(stored.records.map(\.status) == [.old, .active, .active, .active])
+        #expect(stored.records.map(\.status) == [.old, .active, .active, .active, .active, .active])
         #expect(machine.nextAction(now: Self.start) == nil)
     }
 
@@ -88,5 +90,33 @@ struct AuthorityStateMachineTests {
         #expect(machine.prepare(fresh).bundleRevision == 1)
         #expect(machine.activate(fresh).bundleRevision == 1)
         #expect(machine.prune(record("a", .old)).bundleRevision == 2)
+    }
+
+    @Test(arguments: AuthorityRecord.Kind.allCases)
+    func `only what is in the bundle changes its revision`(kind: AuthorityRecord.Kind) {
+        var machine = machine([])
+        var revision = machine.stored.bundleRevision
+        func expectStep(_ stored: StoredAuthorities) {
+            #expect(stored.bundleRevision == revision + (kind.isInBundle ? 1 : 0))
+            revision = stored.bundleRevision
+        }
+        let fresh = record("b", .prepared, kind: kind)
+        expectStep(machine.prepare(fresh))
+        expectStep(machine.taint(fresh))
+        expectStep(machine.append(record("c", .external, kind: kind)))
+        expectStep(machine.prune(fresh))
+    }
+
+    @Test func `a kind that is left out waits for the round that has it`() {
+        var machine = AuthorityStateMachine(stored: StoredAuthorities())
+        for kind in AuthorityRecord.Kind.quick {
+            #expect(machine.nextAction(now: Self.start, of: AuthorityRecord.Kind.quick) == .prepare(kind, .missing))
+            let fresh = record("a", .prepared, kind: kind)
+            _ = machine.prepare(fresh)
+            _ = machine.activate(fresh)
+        }
+        #expect(AuthorityRecord.Kind.quick == [.x509, .jwt, .wit, .oauth])
+        #expect(machine.nextAction(now: Self.start, of: AuthorityRecord.Kind.quick) == nil)
+        #expect(machine.nextAction(now: Self.start) == .prepare(.entra, .missing))
     }
 }

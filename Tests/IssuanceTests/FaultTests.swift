@@ -12,22 +12,32 @@ struct FaultTests {
     }
 
     static let options = Authorities.Options(x509Lifetime: 60, jwtLifetime: 60)
+    static let tokenOptions = Authorities.Options(x509Lifetime: 1 << 30, jwtLifetime: 1 << 30, tokenLifetime: 60)
 
     @Test("whatever write fails, the next tick or start recovers", arguments: Place.allCases, Fault.allCases)
     func everyWrite(place: Place, fault: Fault) async throws {
-        let writes = try await countWrites(place)
+        try await everyWrite(place, fault, Self.options)
+    }
+
+    @Test("the same of keys for access tokens", arguments: Place.allCases, Fault.allCases)
+    func everyWriteOfTokenKeys(place: Place, fault: Fault) async throws {
+        try await everyWrite(place, fault, Self.tokenOptions)
+    }
+
+    private func everyWrite(_ place: Place, _ fault: Fault, _ options: Authorities.Options) async throws {
+        let writes = try await countWrites(place, options)
         #expect(writes >= 12)
         for number in 1...writes {
             for restarts in [false, true] {
-                try await scenario(place, fault, number, restarts: restarts)
+                try await scenario(place, fault, number, options, restarts: restarts)
             }
         }
     }
 
-    private func countWrites(_ place: Place) async throws -> Int {
+    private func countWrites(_ place: Place, _ options: Authorities.Options) async throws -> Int {
         var count = 0
         try await TestDomain.run { domain in
-            let authorities = try await domain.open(Self.options)
+            let authorities = try await domain.openAlone(options)
             try await self.walk(domain) { try await authorities.tick(at: domain.clock.now) }
             count =
                 switch place {
@@ -39,7 +49,7 @@ struct FaultTests {
         return count
     }
 
-    /// Ninety seconds: three preparations and two activations of each kind.
+    /// Ninety seconds: three preparations and two activations of each kind that takes turns.
     private func walk(_ domain: TestDomain, _ tick: () async throws -> Void) async throws {
         for _ in 0..<18 {
             domain.clock.advance(seconds: 5)
@@ -47,7 +57,9 @@ struct FaultTests {
         }
     }
 
-    private func scenario(_ place: Place, _ fault: Fault, _ number: Int, restarts: Bool) async throws {
+    private func scenario(
+        _ place: Place, _ fault: Fault, _ number: Int, _ options: Authorities.Options, restarts: Bool
+    ) async throws {
         let comment: Comment = "\(place.rawValue), write \(number) \(fault), restarts: \(restarts)"
         try await TestDomain.run { domain in
             switch place {
@@ -59,10 +71,7 @@ struct FaultTests {
             var opened: Authorities?
             for _ in 0..<2 where opened == nil {
                 do throws(AuthoritiesError) {
-                    opened = try await Authorities.open(
-                        trustDomain: domain.trustDomain, keyStore: domain.keys, store: domain.records,
-                        audit: domain.log, options: Self.options, now: domain.clock.read,
-                        randomBytes: domain.random.draw)
+                    opened = try await domain.openAlone(options)
                 } catch {
                     failures += 1
                 }
@@ -75,7 +84,7 @@ struct FaultTests {
                 } catch {
                     failures += 1
                     if restarts {
-                        authorities = try await domain.open(Self.options)
+                        authorities = try await domain.open(options)
                     } else {
                         try await authorities.tick(at: domain.clock.now)
                     }

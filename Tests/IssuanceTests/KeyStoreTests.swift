@@ -1,4 +1,5 @@
 import Crypto
+import CryptoExtras
 import Foundation
 import SPIFFE
 import Synchronization
@@ -18,25 +19,48 @@ struct KeyStoreTests {
         try #require(try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int)
     }
 
-    @Test("a key comes back as it was made, and is gone once removed", arguments: [false, true])
-    func roundTrip(onDisk: Bool) async throws {
+    @Test(
+        "a key comes back as it was made, and is gone once removed", arguments: [false, true],
+        AuthorityKey.Algorithm.allCases)
+    func roundTrip(onDisk: Bool, algorithm: AuthorityKey.Algorithm) async throws {
         let path = try temporaryDirectory()
         defer { try? FileManager.default.removeItem(atPath: path) }
         let store: any KeyStore =
             onDisk
             ? try DiskKeyStore(directory: path, randomBytes: random.draw) : MemoryKeyStore(randomBytes: random.draw)
         let id = try KeyID("x509-a")
-        #expect(try await store.load(id, .p256) == nil)
-        let key = try await store.create(id, .p256)
-        #expect(try await store.load(id, .p256)?.derSPKI == key.derSPKI)
+        #expect(try await store.load(id, algorithm) == nil)
+        let key = try await store.create(id, algorithm)
+        #expect(try await store.load(id, algorithm)?.derSPKI == key.derSPKI)
         #expect(try await store.list() == [id])
-        let second = try await store.create(id, .p256)
+        #expect(key.algorithm == algorithm)
+        for other in AuthorityKey.Algorithm.allCases where other != algorithm {
+            let name = onDisk ? "x509-a.pem" : "x509-a"
+            await #expect(throws: KeyStoreError.damaged(name)) { _ = try await store.load(id, other) }
+        }
+        let second = try await store.create(id, algorithm)
         #expect(second.derSPKI != key.derSPKI)
-        #expect(try await store.load(id, .p256)?.derSPKI == second.derSPKI)
+        #expect(try await store.load(id, algorithm)?.derSPKI == second.derSPKI)
         try await store.remove(id)
         try await store.remove(id)
-        #expect(try await store.load(id, .p256) == nil)
+        #expect(try await store.load(id, algorithm) == nil)
         #expect(try await store.list().isEmpty)
+    }
+
+    @Test func `an RSA key of another size is none of ours`() async throws {
+        let path = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let store = try DiskKeyStore(directory: path, randomBytes: random.draw)
+        let id = try KeyID("entra-a")
+        let large = try _RSA.Signing.PrivateKey(keySize: .bits3072)
+        try SecretDirectory(path: path).replace("entra-a.pem", with: Array(large.pkcs8PEMRepresentation.utf8))
+        await #expect(throws: KeyStoreError.damaged("entra-a.pem")) { _ = try await store.load(id, .rsa2048) }
+        let key = try await store.create(id, .rsa2048)
+        let text = try String(contentsOfFile: path + "/entra-a.pem", encoding: .utf8)
+        #expect(text.hasPrefix("-----BEGIN PRIVATE KEY-----"))
+        let read = try _RSA.Signing.PrivateKey(pemRepresentation: text)
+        #expect(read.keySizeInBits == 2048)
+        #expect([UInt8](read.publicKey.derRepresentation) == key.derSPKI)
     }
 
     @Test func `directory and files are for this user alone, whatever the umask, and survive a restart`() async throws {

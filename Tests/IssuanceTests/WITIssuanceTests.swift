@@ -48,7 +48,7 @@ struct WITIssuanceTests {
         }
     }
 
-    @Test func `of the keys for X.509, JWT and WIT each is its own`() async throws {
+    @Test func `of the keys of all kinds each is its own`() async throws {
         try await TestDomain.run { domain in
             let records = try await domain.open().records
             #expect(Set(records.map(\.kind)) == Set(AuthorityRecord.Kind.allCases))

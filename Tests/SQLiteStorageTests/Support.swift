@@ -142,6 +142,12 @@ enum Sample {
             kind: .jwt, id: "aa\u{0}b", keyID: nil, certificate: nil, publicKey: [4, 0, 5],
             notBefore: UnixTime(milliseconds: 4), notAfter: UnixTime(milliseconds: 5), status: .external,
             createdAt: UnixTime(milliseconds: 6))
-        return StoredAuthorities(records: [jwt, x509], bundleRevision: 12)
+        let others = try [AuthorityRecord.Kind.wit, .oauth, .entra].map { kind in
+            AuthorityRecord(
+                kind: kind, id: "aa", keyID: try KeyID("\(kind.rawValue)-1"), certificate: nil, publicKey: [6],
+                notBefore: UnixTime(milliseconds: 1), notAfter: UnixTime(milliseconds: 2), status: .old,
+                createdAt: UnixTime(milliseconds: 3), isTainted: true)
+        }
+        return StoredAuthorities(records: [jwt, x509] + others, bundleRevision: 12)
     }
 }

@@ -184,8 +184,8 @@ struct SignedWorld: Sendable {
         let popped = try ProvenNode(trustDomain)
         objects[.x509popResponse] = Offered(popped.response.bytes, key: popped.key)
 
-        let tokens = P256.Signing.PrivateKey()
-        let tokenKey = JWSSigningKey(p256: tokens, keyID: "oauth")
+        let (tokens, tokenRecord) = try await signingKey(.oauth)
+        let tokenKey = JWSSigningKey(p256: tokens, keyID: tokenRecord.id)
         keys[.accessToken] = tokenKey
         objects[.accessToken] = Offered(
             try accessToken(issuer: tokenIssuer(trustDomain), subject: entry.spiffeID.string, key: tokenKey),
@@ -201,7 +201,8 @@ struct SignedWorld: Sendable {
             trustDomain: trustDomain, bundle: authorities.bundle, objects: objects, keys: keys,
             revocationChain: revocationChain, oidcKeys: try oidcKeys(trustDomain, authorities),
             logKey: try NoteVerifier(vkey: log.vkey), origin: origin, leaf: leaf, candidate: popped.candidate,
-            challenge: popped.challenge, accessTokenKeys: [tokenKey.verificationKey])
+            challenge: popped.challenge,
+            accessTokenKeys: try authorities.oauthKeys.map { try JWSVerificationKey(jwk: $0) })
     }
 
     private static func tokenIssuer(_ trustDomain: TrustDomain) -> String { "https://\(trustDomain.name)/oauth2" }

@@ -131,6 +131,7 @@ struct TrustMatrixTests {
         #expect(try keys(world.bundle.jwtJWKS()) == keys(.jwt))
         #expect(try keys(world.bundle.witJWKS()) == keys(.wit))
         #expect(Set(try world.oidcKeys.map { try JWSVerificationKey(jwk: $0).derSPKI }) == (try keys(.jwt)))
+        #expect(Set(world.accessTokenKeys.map(\.derSPKI)) == (try keys(.accessToken)))
         let document = try TrustBundle(
             parsingSPIFFEJSON: world.bundle.spiffeJSON(), trustDomain: world.trustDomain)
         #expect(Set(document.jwtAuthorities.map(\.derSPKI)) == (try keys(.jwt)))

@@ -88,7 +88,8 @@ package struct ControlPlane: Sendable {
             trustDomain: configuration.trustDomain, keyStore: try data.keyStore(), store: data.authorityStore,
             audit: log,
             options: Authorities.Options(
-                x509Lifetime: configuration.authorityTTL, jwtLifetime: configuration.authorityTTL),
+                x509Lifetime: configuration.authorityTTL, jwtLifetime: configuration.authorityTTL,
+                tokenLifetime: configuration.authorityTTL),
             upstream: configuration.upstream.map { files in
                 DiskUpstreamAuthority { () throws(UpstreamError) in try files.read() }
             },

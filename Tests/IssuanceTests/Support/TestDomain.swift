@@ -45,10 +45,20 @@ final class TestDomain: Sendable {
         try await running.value
     }
 
-    /// The authorities as they open now; call again for a restart.
+    /// The authorities as they open now, after the first round, which makes the key that opening leaves to it; call again
+    /// for a restart.
     func open(
         _ options: Authorities.Options = Authorities.Options(), keyStore: (any KeyStore)? = nil
     ) async throws -> Authorities {
+        let authorities = try await openAlone(options, keyStore: keyStore)
+        try await authorities.tick(at: clock.now)
+        return authorities
+    }
+
+    /// The authorities as opening alone leaves them.
+    func openAlone(
+        _ options: Authorities.Options = Authorities.Options(), keyStore: (any KeyStore)? = nil
+    ) async throws(AuthoritiesError) -> Authorities {
         try await Authorities.open(
             trustDomain: trustDomain, keyStore: keyStore ?? keys, store: records, audit: log, options: options,
             now: clock.read, randomBytes: random.draw)

@@ -48,7 +48,7 @@ extension Authorities {
             } else {
                 record = try selfSigned(keyID, key, at: time, consuming: receipt)
             }
-        case .jwt, .wit: record = try tokenKey(kind, keyID, key, at: time)
+        case .jwt, .wit, .oauth, .entra: record = try tokenKey(kind, keyID, key, at: time)
         }
         var machine = snapshot.machine
         let displaced = machine.record(kind, .prepared)?.keyID
@@ -160,10 +160,11 @@ extension Authorities {
         } catch {
             throw .keys(.damaged(keyID.string))
         }
+        let lifetime = kind.isInBundle ? options.jwtLifetime : options.tokenLifetime
         return AuthorityRecord(
             kind: kind, id: verificationKey.jwk.thumbprintBase64URL, keyID: keyID, certificate: nil,
             publicKey: verificationKey.derSPKI, notBefore: UnixTime(seconds: time.seconds),
-            notAfter: UnixTime(seconds: (time + options.jwtLifetime).seconds), status: .prepared, createdAt: time)
+            notAfter: UnixTime(seconds: (time + lifetime).seconds), status: .prepared, createdAt: time)
     }
 
     func replace(with stored: StoredAuthorities) async throws(AuthoritiesError) {

@@ -10,7 +10,7 @@ extension Authorities {
         snapshot.machine.record(kind, status)
     }
 
-    /// Makes a new authority that stands in the bundle without signing; one that already did gives way.
+    /// Makes a new authority that is published without signing; one that already did gives way.
     package func prepare(
         _ kind: AuthorityRecord.Kind, by agent: AuditEvent.AgentField, requestID: String
     ) async throws(AuthoritiesError) -> AuthorityRecord {
@@ -38,7 +38,7 @@ extension Authorities {
     }
 
     /// Says of an old authority that everything it signed is to be replaced at once. Node agents do so when they see
-    /// the mark in the bundle.
+    /// the mark in the bundle; keys for access tokens carry none, and end with ``revoke(_:id:by:requestID:)``.
     package func taint(
         _ kind: AuthorityRecord.Kind, id: String, by agent: AuditEvent.AgentField, requestID: String
     ) async throws(AuthoritiesError) -> AuthorityRecord {
@@ -56,7 +56,7 @@ extension Authorities {
         }
     }
 
-    /// Takes a tainted authority out of the bundle: nothing that it signed verifies any more.
+    /// Takes a tainted authority out of what is published: nothing that it signed verifies any more.
     package func revoke(
         _ kind: AuthorityRecord.Kind, id: String, by agent: AuditEvent.AgentField, requestID: String
     ) async throws(AuthoritiesError) -> AuthorityRecord {

@@ -6,7 +6,7 @@ extension Authorities {
     /// another server of the same trust domain. Those that are there already are passed over.
     ///
     /// They stay until a day after their end. Throws `.notAnAuthority` for a certificate that cannot sign SVIDs of this
-    /// trust domain, `.keyForTwoPurposes` for a key or a key ID that tokens of the other kind are signed with, and
+    /// trust domain, `.keyForTwoPurposes` for a key or a key ID that tokens of another kind are signed with, and
     /// `.bundleFull` before the bundle grows beyond what others read.
     package func append(
         x509 certificates: [X509Authority] = [], jwt keys: [JWTAuthority] = [], wit witKeys: [WITAuthority] = [],
@@ -38,7 +38,7 @@ extension Authorities {
         }
     }
 
-    /// Most authorities of both kinds together: what readers of a bundle take of one kind.
+    /// Most authorities of all kinds together: what readers of a bundle take of one kind.
     package static let maximumRecords = TrustBundle.maximumKeys
 
     func isNew(_ record: AuthorityRecord) -> Bool {

@@ -5,11 +5,16 @@ extension Authorities {
     /// Does everything that is due: prepares, activates and prunes. After a failure the next call goes on from what is
     /// stored.
     package func tick(at time: UnixTime) async throws(AuthoritiesError) {
+        try await tick(at: time, makingKeysFor: AuthorityRecord.Kind.allCases)
+    }
+
+    /// The same, with the other kinds' keys left to the next round.
+    func tick(at time: UnixTime, makingKeysFor kinds: [AuthorityRecord.Kind]) async throws(AuthoritiesError) {
         try await turnstile.pass { () async throws(AuthoritiesError) in
             if mustReload { try await reload() }
             // Each kind needs at most a prune, a preparation and an activation, and old authorities are few.
             for _ in 0..<Self.maximumActs {
-                guard let action = snapshot.machine.nextAction(now: time) else { return }
+                guard let action = snapshot.machine.nextAction(now: time, of: kinds) else { return }
                 try await perform(action, at: time)
             }
         }

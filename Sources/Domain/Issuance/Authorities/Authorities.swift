@@ -1,4 +1,5 @@
 package import AuditTrail
+package import JOSE
 package import SPIFFE
 import Synchronization
 
@@ -10,14 +11,22 @@ package final class Authorities: Sendable {
     /// Lifetimes of new authorities, in seconds, and how often consumers shall look at the bundle.
     package struct Options: Sendable {
         package var x509Lifetime: Int64
+        /// Of keys for JWT- and WIT-SVIDs.
         package var jwtLifetime: Int64
+        /// Of keys for access tokens.
+        package var tokenLifetime: Int64
         /// Seconds, the bundle's refresh hint.
         package var refreshHint: Int64
 
-        /// A day for both kinds, as in SPIRE. The hint is a tenth of the shorter life, within a second and five minutes.
-        package init(x509Lifetime: Int64 = 86_400, jwtLifetime: Int64 = 86_400, refreshHint: Int64? = nil) {
+        /// A day for all kinds, as in SPIRE. The hint is a tenth of the shorter life of what is in the bundle, within a
+        /// second and five minutes.
+        package init(
+            x509Lifetime: Int64 = 86_400, jwtLifetime: Int64 = 86_400, tokenLifetime: Int64 = 86_400,
+            refreshHint: Int64? = nil
+        ) {
             self.x509Lifetime = x509Lifetime
             self.jwtLifetime = jwtLifetime
+            self.tokenLifetime = tokenLifetime
             self.refreshHint = refreshHint ?? min(300, max(1, min(x509Lifetime, jwtLifetime) / 10))
         }
     }
@@ -44,7 +53,8 @@ package final class Authorities: Sendable {
         var nextSubscriber: UInt64 = 0
     }
 
-    /// Loads what is stored, makes what is missing, and is ready to sign when it returns.
+    /// Loads what is stored, makes what is missing, and is ready to sign SVIDs when it returns. RSA keys, which take long
+    /// to make, are left to the next ``tick(at:)``: until then ``entraActive`` is nil where there was none before.
     package static func open(
         trustDomain: TrustDomain, keyStore: any KeyStore, store: any AuthorityStore, audit: AuditLog,
         options: Options = Options(), upstream: (any UpstreamAuthority)? = nil, now: @escaping Clock,
@@ -53,7 +63,7 @@ package final class Authorities: Sendable {
         let authorities = try Authorities(
             trustDomain: trustDomain, keyStore: keyStore, store: store, audit: audit, options: options,
             upstream: upstream, now: now, randomBytes: randomBytes)
-        try await authorities.tick(at: now())
+        try await authorities.tick(at: now(), makingKeysFor: AuthorityRecord.Kind.quick)
         return authorities
     }
 
@@ -90,6 +100,22 @@ package final class Authorities: Sendable {
 
     /// The key that signs JWT-SVIDs now; nil while none can.
     package var jwtActive: JWTSigningAuthority? { snapshot.jwt }
+
+    /// The key that signs access tokens under our own issuer now; nil while none can.
+    package var oauthActive: TokenSigningAuthority? { snapshot.oauth }
+
+    /// The key that signs access tokens in the form of Microsoft Entra now; nil while none can.
+    package var entraActive: TokenSigningAuthority? { snapshot.entra }
+
+    /// The public keys for access tokens of both kinds.
+    package var tokenKeys: TokenKeys { snapshot.tokenKeys }
+
+    /// What verifiers of our own issuer's access tokens have to know; the key that signs now stands first.
+    package var oauthKeys: [JWK] { snapshot.tokenKeys.oauth }
+
+    /// What verifiers of access tokens in the form of Microsoft Entra have to know: RSA keys alone, the one that signs now
+    /// first.
+    package var entraKeys: [JWK] { snapshot.tokenKeys.entra }
 
     /// Every authority whose signatures may still be around or soon will be.
     package var bundle: TrustBundle { snapshot.bundle }

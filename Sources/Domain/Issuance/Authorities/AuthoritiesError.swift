@@ -20,7 +20,7 @@ package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertib
     case upstream(UpstreamError)
     /// A certificate that somebody wants in the bundle cannot sign SVIDs of this trust domain, or has ended.
     case notAnAuthority
-    /// A key, or a key ID, for tokens of one kind is there already for tokens of the other kind.
+    /// A key, or a key ID, for tokens of one kind is there already for tokens of another kind.
     case keyForTwoPurposes
     /// There is already as much as a bundle holds.
     case bundleFull
@@ -38,7 +38,7 @@ package enum AuthoritiesError: Error, Equatable, Sendable, CustomStringConvertib
         case .signingFailed: "signing failed"
         case .upstream(let error): error.description
         case .notAnAuthority: "the certificate is not an authority of this trust domain"
-        case .keyForTwoPurposes: "a key and its ID are for JWT-SVIDs or for WIT-SVIDs, not for both"
+        case .keyForTwoPurposes: "a key and its ID are for tokens of one kind"
         case .bundleFull: "the bundle is full"
         case .refused(let refusal): refusal.description
         }

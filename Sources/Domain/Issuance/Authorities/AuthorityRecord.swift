@@ -10,22 +10,39 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
         case jwt
         /// A signing key for WIT-SVIDs.
         case wit
+        /// A signing key for OAuth access tokens under our own issuer.
+        case oauth
+        /// A signing key for access tokens in the form of Microsoft Entra, whose readers know RS256 alone.
+        case entra
 
         /// What its keys are for.
         package var algorithm: AuthorityKey.Algorithm {
             switch self {
-            case .x509, .jwt, .wit: .p256
+            case .x509, .jwt, .wit, .oauth: .p256
+            case .entra: .rsa2048
+            }
+        }
+
+        /// Those whose keys are made in no time.
+        static let quick = allCases.filter { $0.algorithm == .p256 }
+
+        /// Whether its public keys are in the trust domain's bundle. Those for access tokens never are: they are published
+        /// by the issuer of the tokens, and no verifier of SVIDs may take them.
+        package var isInBundle: Bool {
+            switch self {
+            case .x509, .jwt, .wit: true
+            case .oauth, .entra: false
             }
         }
     }
 
     /// Where the authority is in its life.
     package enum Status: String, Sendable, Hashable, CaseIterable {
-        /// In the bundle, so that verifiers learn it, but not signing yet.
+        /// Published, so that verifiers learn it, but not signing yet.
         case prepared
         /// The one that signs; at most one per kind.
         case active
-        /// No longer signing; in the bundle until a day after its end.
+        /// No longer signing; published until a day after its end.
         case old
         /// Published by somebody else through the bundle API (a downstream server's key): ours has no private key of it.
         case external

@@ -14,6 +14,9 @@ final class AuthoritySnapshot: Sendable {
     let former: [FormerX509Authority]
     let jwt: JWTSigningAuthority?
     let wit: WITSigningAuthority?
+    let oauth: TokenSigningAuthority?
+    let entra: TokenSigningAuthority?
+    let tokenKeys: TokenKeys
     let bundle: TrustBundle
     /// The half of the bundle that verifies X.509-SVIDs.
     let x509Bundle: X509Bundle
@@ -51,6 +54,9 @@ final class AuthoritySnapshot: Sendable {
                         isTainted: record.isTainted)
                 else { throw .damaged(id: record.id) }
                 witKeys.append(key)
+            case .oauth, .entra:
+                // INVARIANT: nothing of these enters the bundle.
+                continue
             }
         }
         bundle = TrustBundle(
@@ -58,6 +64,7 @@ final class AuthoritySnapshot: Sendable {
             witAuthorities: witKeys, refreshHint: refreshHint,
             sequenceNumber: UInt64(max(0, machine.stored.bundleRevision)))
         x509Bundle = bundle.x509Bundle
+        self.tokenKeys = try TokenKeys(machine.stored.records, previous: previous?.tokenKeys)
 
         let active = { (kind: AuthorityRecord.Kind) -> (AuthorityRecord, P256.Signing.PrivateKey)? in
             guard let record = machine.record(kind, .active),
@@ -104,6 +111,23 @@ final class AuthoritySnapshot: Sendable {
             }
         } else {
             wit = nil
+        }
+        oauth = try Self.tokenSigner(.oauth, machine, keys, previous?.oauth)
+        entra = try Self.tokenSigner(.entra, machine, keys, previous?.entra)
+    }
+
+    private static func tokenSigner(
+        _ kind: AuthorityRecord.Kind, _ machine: AuthorityStateMachine, _ keys: [KeyID: AuthorityKey],
+        _ previous: TokenSigningAuthority?
+    ) throws(AuthoritiesError) -> TokenSigningAuthority? {
+        guard let record = machine.record(kind, .active), let key = record.keyID.flatMap({ keys[$0] }) else {
+            return nil
+        }
+        if let previous, previous.id == record.id { return previous }
+        do {
+            return TokenSigningAuthority(notAfter: record.notAfter, key: try key.signer(keyID: record.id))
+        } catch {
+            throw .damaged(id: record.id)
         }
     }
 }

@@ -36,9 +36,10 @@ struct AuthorityStateMachine: Sendable {
         case prune(AuthorityRecord, Cause)
     }
 
-    /// The act that is due now, the most urgent one first; nil when there is nothing to do.
-    func nextAction(now: UnixTime) -> Action? {
-        for kind in AuthorityRecord.Kind.allCases {
+    /// The act that is due now, the most urgent one first; nil when there is nothing to do. Only for these kinds are
+    /// keys made or activated.
+    func nextAction(now: UnixTime, of kinds: [AuthorityRecord.Kind] = AuthorityRecord.Kind.allCases) -> Action? {
+        for kind in kinds {
             if let action = nextAction(of: kind, now: now) { return action }
         }
         return stored.records.lazy
@@ -73,7 +74,7 @@ struct AuthorityStateMachine: Sendable {
     mutating func prepare(_ record: AuthorityRecord) -> StoredAuthorities {
         stored.records.removeAll { $0.kind == record.kind && ($0.status == .prepared || $0.id == record.id) }
         stored.records.append(record)
-        return changedBundle()
+        return changed(record.kind)
     }
 
     /// Lets a prepared authority sign. The set of keys stays the same, so the bundle's revision does too.
@@ -88,31 +89,32 @@ struct AuthorityStateMachine: Sendable {
         return stored
     }
 
-    /// Takes an authority out of the bundle for good.
+    /// Takes an authority out of what is published for good.
     mutating func prune(_ record: AuthorityRecord) -> StoredAuthorities {
         stored.records.removeAll { $0.kind == record.kind && $0.id == record.id }
         keyless.remove(record.id)
-        return changedBundle()
+        return changed(record.kind)
     }
 
-    /// Marks an authority: the bundle says so, and what it signed is to be replaced.
+    /// Marks an authority: the bundle, if it is in it, says so, and what it signed is to be replaced.
     mutating func taint(_ record: AuthorityRecord) -> StoredAuthorities {
         for index in stored.records.indices
         where stored.records[index].kind == record.kind && stored.records[index].id == record.id {
             stored.records[index].isTainted = true
         }
-        return changedBundle()
+        return changed(record.kind)
     }
 
     /// Takes in an authority that somebody else published.
     mutating func append(_ record: AuthorityRecord) -> StoredAuthorities {
         stored.records.append(record)
-        return changedBundle()
+        return changed(record.kind)
     }
 
-    private mutating func changedBundle() -> StoredAuthorities {
+    /// What is to be stored after a change of this kind's keys: the bundle has another revision if they are in it.
+    private mutating func changed(_ kind: AuthorityRecord.Kind) -> StoredAuthorities {
         // Saturates: a damaged store must not bring the server down.
-        if stored.bundleRevision < .max { stored.bundleRevision += 1 }
+        if kind.isInBundle, stored.bundleRevision < .max { stored.bundleRevision += 1 }
         return stored
     }
 }

@@ -1,4 +1,4 @@
-import AuditTrail
+package import AuditTrail
 import Crypto
 package import JOSE
 package import SPIFFE
@@ -121,5 +121,36 @@ package final class JWTSigningAuthority: Sendable {
         return try JWTSVID.sign(
             id: token.id, audience: token.audience.values, issuedAt: token.issuedAt, expiresAt: token.expiresAt,
             key: key, issuer: token.issuer, jwtID: token.jwtID, extraClaims: token.added)
+    }
+}
+
+/// The key that signs access tokens of one kind now; its private half is as far out of reach.
+///
+/// What a token says is the business of whoever issues it: among other things that it ends by ``notAfter``.
+package final class TokenSigningAuthority: Sendable {
+    /// The `kid` of its tokens: the key's thumbprint (RFC 7638).
+    package var id: String { key.keyID }
+    /// No token may live longer.
+    package let notAfter: UnixTime
+    /// The public half.
+    package var verificationKey: JWSVerificationKey { key.verificationKey }
+    private let key: JWSSigningKey
+    private let signatures = Atomic<Int>(0)
+
+    init(notAfter: UnixTime, key: JWSSigningKey) {
+        self.notAfter = notAfter
+        self.key = key
+    }
+
+    /// How many signatures it has made since the process started: never more than the log has intents.
+    package var signatureCount: Int { signatures.load(ordering: .relaxed) }
+
+    /// Signs a payload as compact JWS, with `typ`, the key's `kid` and its `alg` in the header; throws only when the
+    /// cryptographic library cannot sign.
+    package func sign(
+        type: String, payload: [UInt8], consuming receipt: consuming AuditReceipt
+    ) throws(JWSError) -> String {
+        signatures.wrappingAdd(1, ordering: .relaxed)
+        return try CompactJWS.sign(type: type, payload: payload, key: key)
     }
 }

@@ -1,0 +1,47 @@
+package import JOSE
+
+/// The public keys for access tokens, as their issuers publish them: of each kind the key that signs, the one that will
+/// sign next, and those that signed before, until a day after their end or until they are revoked.
+package struct TokenKeys: Sendable {
+    /// For tokens under our own issuer; the key that signs now stands first, then the next one, then the latest old one.
+    package let oauth: [JWK]
+    /// For tokens in the form of Microsoft Entra, in the same order, since there are readers that take the first key.
+    package let entra: [JWK]
+    /// Grows with every change of the keys or of their order while the process lives; it is not stored.
+    package let revision: Int64
+
+    /// Reads the records; what did not change since `previous` keeps its revision.
+    init(_ records: [AuthorityRecord], previous: TokenKeys?) throws(AuthoritiesError) {
+        oauth = try Self.keys(.oauth, records)
+        entra = try Self.keys(.entra, records)
+        guard let previous else {
+            revision = 0
+            return
+        }
+        let isSame = oauth == previous.oauth && entra == previous.entra
+        revision = isSame ? previous.revision : previous.revision + 1
+    }
+
+    private static func keys(
+        _ kind: AuthorityRecord.Kind, _ records: [AuthorityRecord]
+    ) throws(AuthoritiesError) -> [JWK] {
+        let algorithm: JWSAlgorithm =
+            switch kind.algorithm {
+            case .p256: .es256
+            case .rsa2048: .rs256
+            }
+        var keys: [JWK] = []
+        for status in [AuthorityRecord.Status.active, .prepared, .old] {
+            for record in records.reversed() where record.kind == kind && record.status == status {
+                guard
+                    let key = try? JWSVerificationKey(
+                        derSPKI: record.publicKey, keyID: record.id, algorithm: algorithm)
+                else { throw .damaged(id: record.id) }
+                var jwk = key.jwk
+                jwk.use = "sig"
+                keys.append(jwk)
+            }
+        }
+        return keys
+    }
+}
