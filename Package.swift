@@ -79,7 +79,10 @@ let domain: [Target] = [
 let adapters: [Target] = [
     library(
         "Adapters", "SQLiteStorage",
-        ["SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "Issuance", "Revocation", "JOSE", grdb]),
+        [
+            "SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Issuance",
+            "Revocation", "JOSE", grdb,
+        ]),
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
     library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
     library(
@@ -105,8 +108,8 @@ let applications: [Target] = [
     library(
         "Applications", "ControlPlane",
         [
-            "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "Issuance", "Revocation",
-            "SQLiteStorage",
+            "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "AgentDirectory", "Issuance",
+            "Revocation", "SQLiteStorage",
             "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "ControlPlaneAPI", "Observability", logging,
             lifecycle, grpcCore,
             grpcProtobuf, protobuf,
@@ -127,7 +130,7 @@ let applications: [Target] = [
         ]),
     library(
         "Applications", "AgentShieldTesting",
-        ["SPIFFE", "AuditTrail", "TransparencyLog", "Registry", "Issuance", crypto]),
+        ["SPIFFE", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Issuance", crypto]),
 ]
 
 let executables: [Target] = [
@@ -172,7 +175,7 @@ let testTargets: [Target] = [
         "SQLiteStorageTests",
         [
             "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance",
-            "Attestation",
+            "Attestation", "AgentDirectory", "OAuth",
             "SPIFFE", crypto, grdb,
         ]),
     tests(
@@ -207,7 +210,12 @@ let testTargets: [Target] = [
         ]),
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),
-    tests("AgentDirectoryTests", ["AgentDirectory", "JOSE"]),
+    tests(
+        "AgentDirectoryTests",
+        [
+            "AgentDirectory", "AgentShieldTesting", "Registry", "AuditTrail", "TransparencyLog", "OAuth", "SPIFFE",
+            "JOSE", crypto, cryptoExtras,
+        ]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", "TestPrograms", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),

@@ -1,3 +1,4 @@
+import AgentDirectory
 import Attestation
 import AuditTrail
 import ControlPlaneAPI
@@ -97,6 +98,9 @@ package struct ControlPlane: Sendable {
         let revocations = try await RevocationRegister.open(
             trustDomain: configuration.trustDomain, store: data.revocationStore, audit: log, now: world.now,
             randomBytes: world.randomBytes)
+        let directory = try await AgentDirectory.open(
+            trustDomain: configuration.trustDomain, jwtIssuer: configuration.jwtIssuer, store: data.directoryStore,
+            audit: log, now: world.now, randomBytes: world.randomBytes)
         let issuer = Issuer(
             authorities: authorities, audit: log,
             defaults: IssuanceDefaults(
@@ -114,7 +118,7 @@ package struct ControlPlane: Sendable {
             world: world, logger: logger)
         let refusals = RefusalRecorder(log: log, now: world.now, sleep: world.sleep)
         let parts = Parts(
-            registry: registry, authorities: authorities, issuer: issuer, identity: identity,
+            registry: registry, directory: directory, authorities: authorities, issuer: issuer, identity: identity,
             webCertificates: webCertificates, federation: federation, log: log, refusals: refusals,
             intake: SpoolIntake(log: log, cursors: data.spoolCursors), revocations: revocations,
             publisher: RevocationPublisher(
@@ -132,6 +136,7 @@ package struct ControlPlane: Sendable {
     /// Everything that the listeners stand on.
     private struct Parts: Sendable {
         let registry: Registry
+        let directory: AgentDirectory
         let authorities: Authorities
         let issuer: Issuer
         let identity: ServerIdentity
@@ -223,7 +228,7 @@ package struct ControlPlane: Sendable {
             return false
         }
         group.addTask {
-            await prune(parts.registry, parts.revocations)
+            await prune(parts)
             return false
         }
     }
@@ -295,18 +300,23 @@ package struct ControlPlane: Sendable {
     }
 
     /// Removes what has expired, every ten seconds until the task is cancelled.
-    private func prune(_ registry: Registry, _ revocations: RevocationRegister) async {
+    private func prune(_ parts: Parts) async {
         while !Task.isCancelled {
             do { try await world.sleep(.seconds(10)) } catch { return }
             do throws(RegistryError) {
-                try await registry.pruneExpired()
+                try await parts.registry.pruneExpired()
             } catch {
                 logger.error("cannot prune the registry", metadata: ["error": "\(error)"])
             }
             do throws(RevocationRegisterError) {
-                try await revocations.prune()
+                try await parts.revocations.prune()
             } catch {
                 logger.error("cannot prune the revocations", metadata: ["error": "\(error)"])
+            }
+            do throws(DirectoryError) {
+                try await parts.directory.pruneGrants()
+            } catch {
+                logger.error("cannot prune the agent directory", metadata: ["error": "\(error)"])
             }
         }
     }

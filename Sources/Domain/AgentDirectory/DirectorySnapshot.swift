@@ -12,6 +12,8 @@ package struct DirectorySnapshot: Sendable {
     private var agentsByName: TreeDictionary<String, String> = [:]
     private var blueprintsByName: TreeDictionary<String, String> = [:]
     private var grantsByAgent: TreeDictionary<String, [String]> = [:]
+    /// Disabled and retired agents.
+    private var barredAgents: TreeSet<String> = []
 
     package init() {}
 
@@ -36,6 +38,22 @@ package struct DirectorySnapshot: Sendable {
     package var allResources: some Sequence<ProtectedResource> { resources.values }
     package var allGrants: some Sequence<AgentGrant> { grants.values }
     package var agentCount: Int { agents.count }
+    /// Agents that are not retired.
+    package var liveAgentCount: Int { agentsByName.count }
+    package var blueprintCount: Int { blueprints.count }
+    package var resourceCount: Int { resources.count }
+    package var grantCount: Int { grants.count }
+
+    /// The agents that are disabled or retired now and were not in an earlier snapshot; all of them when compared with
+    /// an empty one. What they hold has to be taken back.
+    package func agentsBarred(since earlier: DirectorySnapshot) -> [AgentIdentity] {
+        barredAgents.subtracting(earlier.barredAgents).compactMap { agents[$0] }
+    }
+
+    /// The agents that were disabled in an earlier snapshot and are enabled now.
+    package func agentsEnabled(since earlier: DirectorySnapshot) -> [AgentIdentity] {
+        earlier.barredAgents.subtracting(barredAgents).compactMap { agents[$0] }
+    }
 
     package mutating func put(_ blueprint: AgentBlueprint) {
         if let old = blueprints[blueprint.id] { blueprintsByName[old.name.text] = nil }
@@ -44,11 +62,9 @@ package struct DirectorySnapshot: Sendable {
     }
 
     package mutating func put(_ agent: AgentIdentity) {
-        if let old = agents[agent.id], old.state != .retired {
-            agentsBySPIFFEID[old.spiffeID] = nil
-            agentsByName[old.name.text] = nil
-        }
+        remove(agent: agent.id)
         agents[agent.id] = agent
+        if agent.state != .enabled { barredAgents.insert(agent.id) }
         guard agent.state != .retired else { return }
         agentsBySPIFFEID[agent.spiffeID] = agent.id
         agentsByName[agent.name.text] = agent.id
@@ -67,6 +83,15 @@ package struct DirectorySnapshot: Sendable {
         blueprintsByName[old.name.text] = nil
     }
 
+    /// Out of every index; the directory itself never forgets an agent.
+    mutating func remove(agent id: String) {
+        guard let old = agents.removeValue(forKey: id) else { return }
+        barredAgents.remove(id)
+        guard old.state != .retired else { return }
+        agentsBySPIFFEID[old.spiffeID] = nil
+        agentsByName[old.name.text] = nil
+    }
+
     package mutating func remove(resource id: String) { resources[id] = nil }
 
     package mutating func remove(grant id: String) {
@@ -74,4 +99,16 @@ package struct DirectorySnapshot: Sendable {
         let rest = (grantsByAgent[old.agentID] ?? []).filter { $0 != id }
         grantsByAgent[old.agentID] = rest.isEmpty ? nil : rest
     }
+}
+
+extension DirectorySnapshot {
+    /// By client ID, SPIFFE ID or name, in this order. A retired agent is found by its client ID only.
+    package func agent(calledBy text: String) -> AgentIdentity? {
+        if let agent = agent(text) { return agent }
+        if let id = try? SPIFFEID(text) { return agent(withSPIFFEID: id) }
+        return agent(named: text)
+    }
+
+    /// By identifier or name, in this order.
+    package func blueprint(calledBy text: String) -> AgentBlueprint? { blueprint(text) ?? blueprint(named: text) }
 }

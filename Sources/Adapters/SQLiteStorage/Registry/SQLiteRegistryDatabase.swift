@@ -1,10 +1,11 @@
+package import AgentDirectory
 package import AuditTrail
 import GRDB
 package import Issuance
 package import Registry
 
-/// `registry.sqlite`: registration entries, nodes, join tokens, federated bundles and relationships, authorities and spool
-/// cursors.
+/// `registry.sqlite`: registration entries, nodes, join tokens, federated bundles and relationships, authorities, spool
+/// cursors and the agent directory.
 package final class SQLiteRegistryDatabase: Sendable {
     /// The file, for those who look after it.
     package let database: SQLiteDatabase
@@ -38,6 +39,9 @@ package final class SQLiteRegistryDatabase: Sendable {
 
     /// The revocations' store.
     package var revocationStore: any RevocationStore { SQLiteRevocationStore(database: database) }
+
+    /// The agent directory's store.
+    package var directoryStore: any DirectoryStore { SQLiteDirectoryStore(database: database) }
 
     /// The spool intake's store.
     package var spoolCursorStore: any SpoolCursorStore { SQLiteSpoolCursorStore(database: database) }
@@ -93,6 +97,11 @@ package final class SQLiteRegistryDatabase: Sendable {
             """
             ALTER TABLE authority ADD COLUMN upstream_root TEXT;
             ALTER TABLE authority ADD COLUMN upstream_chain BLOB;
+            """,
+            """
+            CREATE TABLE directory_record (
+                kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, id)
+            ) WITHOUT ROWID;
             """,
         ])
 }

@@ -1,3 +1,4 @@
+import AgentDirectory
 import AuditTrail
 import Crypto
 import Issuance
@@ -44,6 +45,7 @@ struct DataDirectory: Sendable {
     var registryStores: RegistryStores { registry.registryStores }
     var authorityStore: any AuthorityStore { registry.authorityStore }
     var revocationStore: any RevocationStore { registry.revocationStore }
+    var directoryStore: any DirectoryStore { registry.directoryStore }
     var spoolCursors: any SpoolCursorStore { registry.spoolCursorStore }
 
     func keyStore() throws -> any KeyStore {

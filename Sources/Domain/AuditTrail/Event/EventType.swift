@@ -50,6 +50,26 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let federationUpdate = EventType("federation.update")
     package static let federationDelete = EventType("federation.delete")
 
+    // The agent directory.
+    package static let blueprintCreate = EventType("blueprint.create")
+    package static let blueprintUpdate = EventType("blueprint.update")
+    package static let blueprintDelete = EventType("blueprint.delete")
+    package static let identityCreate = EventType("identity.create")
+    package static let identityUpdate = EventType("identity.update")
+    package static let identityDisable = EventType("identity.disable")
+    package static let identityEnable = EventType("identity.enable")
+    package static let identityRetire = EventType("identity.retire")
+    package static let federatedCredentialCreate = EventType("federated_credential.create")
+    package static let federatedCredentialDelete = EventType("federated_credential.delete")
+    package static let clientCredentialCreate = EventType("client_credential.create")
+    package static let clientCredentialDelete = EventType("client_credential.delete")
+    package static let resourceCreate = EventType("resource.create")
+    package static let resourceUpdate = EventType("resource.update")
+    package static let resourceDelete = EventType("resource.delete")
+    package static let grantCreate = EventType("grant.create")
+    package static let grantDelete = EventType("grant.delete")
+    package static let grantPrune = EventType("grant.prune")
+
     // Workloads and refusals.
     package static let workloadAttest = EventType("workload.attest")
     package static let workloadRefuse = EventType("workload.refuse")
