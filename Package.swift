@@ -37,6 +37,7 @@ let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -72,7 +73,14 @@ let domain: [Target] = [
     library(
         "Domain", "AgentDirectory",
         ["JOSE", "OAuth", "SPIFFE", "AuditTrail", "Registry", crypto, hashTrees]),
+    library("Domain", "Authentication", ["JOSE", "OAuth", "Revocation", "SPIFFE", crypto]),
     library("Domain", "PolicyEngine", ["SPIFFE", crypto]),
+    library(
+        "Domain", "TokenService",
+        [
+            "SPIFFE", "JOSE", "OAuth", "AgentDirectory", "Authentication", "PolicyEngine", "AuditTrail", "Issuance",
+            "Revocation", crypto,
+        ]),
     library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
 ]
 
@@ -108,12 +116,12 @@ let applications: [Target] = [
     library(
         "Applications", "ControlPlane",
         [
-            "SPIFFE", "JOSE", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "AgentDirectory", "Issuance",
-            "Revocation", "SQLiteStorage",
+            "SPIFFE", "JOSE", "OAuth", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "AgentDirectory",
+            "Issuance", "TokenService", "Revocation", "SQLiteStorage",
             "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "ControlPlaneAPI", "Observability", logging,
             lifecycle, grpcCore,
             grpcProtobuf, protobuf,
-            hummingbird, nioCore, nioSSL, crypto,
+            hummingbird, httpTypes, nioCore, nioSSL, crypto,
         ]),
     library(
         "Applications", "NodeAgent",
@@ -201,6 +209,12 @@ let testTargets: [Target] = [
             "TestPrograms", x509, asn1, crypto, cryptoExtras,
         ]),
     tests("PolicyEngineTests", ["PolicyEngine", "SPIFFE"]),
+    tests(
+        "TokenServiceTests",
+        [
+            "TokenService", "AgentDirectory", "AgentShieldTesting", "AuditTrail", "Issuance", "JOSE", "OAuth", "Registry",
+            "Revocation", "SPIFFE", "TransparencyLog", crypto,
+        ]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),
     tests(
         "TrustMatrixTests",
@@ -268,6 +282,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),

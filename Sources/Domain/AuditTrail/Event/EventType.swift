@@ -28,6 +28,10 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let authorityRevoke = EventType("authority.revoke")
     package static let authorityPrune = EventType("authority.prune")
 
+    // Access tokens.
+    package static let accessTokenIssue = EventType("access_token.issue")
+    package static let accessTokenRefuse = EventType("access_token.refuse")
+
     // Revocation.
     package static let revocationAdd = EventType("revocation.add")
     package static let revocationRemove = EventType("revocation.remove")
@@ -102,6 +106,16 @@ package enum AuthMethod: String, Sendable, Hashable {
     case x509pop
     /// By an X.509-SVID in mutual TLS.
     case mtls
+    /// By a JWT-SVID at the token endpoint.
+    case jwtSVID = "jwt_svid"
+    /// By a certificate that is no SVID (RFC 8705).
+    case certificate
+    /// By an assertion of its own key (RFC 7523).
+    case privateKeyJWT = "private_key_jwt"
+    /// By a token of another issuer.
+    case federatedAssertion = "federated_assertion"
+    /// By a shared secret.
+    case clientSecret = "client_secret"
     /// By the administration socket's file permissions.
     case unixSocket = "unix_socket"
     /// By the kernel's word about the calling process.

@@ -78,6 +78,8 @@ package struct UnverifiedAccessToken: Sendable {
     package let keyID: String
     /// Who claims to have issued it.
     package let unverifiedIssuer: String?
+    /// Whom it says that it is for. To be checked by its issuer alone, whose business every audience is.
+    package var unverifiedAudience: [String] { claims.audience }
     private let jws: CompactJWS
     private let claims: JWTClaims
 

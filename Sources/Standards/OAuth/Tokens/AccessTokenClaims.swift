@@ -94,6 +94,12 @@ package struct AccessTokenClaims: Sendable, Equatable {
         return JSONObject(claims + otherClaims.members.map { ($0.name, $0.value) })
     }
 
+    /// The claim by which a token that was exchanged names the first token of its chain: a claim of our own.
+    package static let chainRootClaim = "chain_root"
+
+    /// The `jti` of the first token of the chain that this one stands in: its own, unless it was exchanged.
+    package var chainRoot: String { otherClaims[Self.chainRootClaim]?.stringValue ?? tokenID }
+
     /// A claim among the others that has a place of its own.
     var misplacedClaim: String? {
         otherClaims.members.map(\.name).first { name in Self.knownClaims.contains { $0.hasSameBytes(as: name) } }
