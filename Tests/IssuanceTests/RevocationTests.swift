@@ -148,8 +148,8 @@ struct RevocationRegisterTests {
             await #expect(throws: RevocationRegisterError.alreadyEnded) {
                 try await revoke(.jwtID("t"), in: register, domain, latestEnd: 0)
             }
-            await #expect(throws: RevocationRegisterError.nothingDerived) {
-                try await revoke(.chainRoot("t"), in: register, domain)
+            await #expect(throws: RevocationRegisterError.alreadyEnded) {
+                try await revoke(.chainRoot("t"), in: register, domain, latestEnd: 0)
             }
             await #expect(throws: RevocationRegisterError.authorityKey) {
                 try await register.revoke(

@@ -9,8 +9,7 @@ package enum RevokedSubject: Hashable, Sendable {
     case serial(SerialNumber)
     /// One token, by its `jti`.
     case jwtID(String)
-    /// Every token derived from one first credential, by that credential's identifier. Nothing derives tokens yet, so
-    /// nothing asks for it, and the register takes none.
+    /// An access token and every one that was exchanged for it, by the first one's `jti`.
     case chainRoot(String)
     /// A key with everything that it holds or has signed, by its RFC 7638 thumbprint (SHA-256, base64url).
     case key(String)

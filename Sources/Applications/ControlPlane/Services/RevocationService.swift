@@ -121,7 +121,7 @@ extension RPCError {
     init(_ error: RevocationRegisterError) {
         let code: RPCError.Code =
             switch error {
-            case .otherTrustDomain, .ownIdentity, .reasonTooLong, .authorityKey, .nothingDerived, .alreadyEnded,
+            case .otherTrustDomain, .ownIdentity, .reasonTooLong, .authorityKey, .alreadyEnded,
                 .badSubject:
                 .invalidArgument
             case .notRevoked: .notFound

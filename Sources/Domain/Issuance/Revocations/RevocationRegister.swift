@@ -183,8 +183,8 @@ package final class RevocationRegister: Sendable {
         switch subject {
         case .agent: nil
         case .serial(let serial): serials.end(of: serial) ?? known ?? latest
-        case .jwtID: known ?? latest
-        case .chainRoot, .key: known
+        case .jwtID, .chainRoot: known ?? latest
+        case .key: known
         }
     }
 
@@ -193,7 +193,6 @@ package final class RevocationRegister: Sendable {
     ) throws(RevocationRegisterError) {
         guard record.reason.utf8.count <= Self.maximumReasonLength else { throw .reasonTooLong }
         if let end = record.expiresAt, end <= time { throw .alreadyEnded }
-        if case .chainRoot = record.subject { throw .nothingDerived }
         if case .key(let thumbprint) = record.subject, authorityKeys.contains(thumbprint) { throw .authorityKey }
         guard case .agent(let id) = record.subject else { return }
         guard id.trustDomain == trustDomain else { throw .otherTrustDomain(id.trustDomain) }
@@ -327,8 +326,6 @@ package enum RevocationRegisterError: Error, Equatable, Sendable, CustomStringCo
     case badSubject(String)
     /// The key of an authority that signs or will sign, or of one for certificates.
     case authorityKey
-    /// No credential is derived from another one, so nobody would ask.
-    case nothingDerived
     /// The credential ended before now.
     case alreadyEnded
     case notRevoked
@@ -344,7 +341,6 @@ package enum RevocationRegisterError: Error, Equatable, Sendable, CustomStringCo
         case .reasonTooLong: "a reason has at most \(RevocationRegister.maximumReasonLength) bytes"
         case .badSubject(let reason): "cannot tell what to revoke: \(reason)"
         case .authorityKey: "the key is an authority's: `agentshield localauthority` taints and revokes it"
-        case .nothingDerived: "no credential is derived from another yet: revoke it by agent, serial, jti or key"
         case .alreadyEnded: "the credential has ended already"
         case .notRevoked: "it is not revoked"
         case .full: "too much is revoked: the snapshot has no room left"

@@ -9,7 +9,8 @@ struct Revoke: AsyncParsableCommand {
         abstract: "Revokes an agent or one of its credentials, at once and everywhere.",
         discussion: """
             An agent (-spiffeID) and a key (-key, -keyOf) stay revoked until `agentshield unrevoke`; a certificate \
-            (-serial) or token (-jti) until it would have ended anyway.
+            (-serial), a token (-jti) and a token with all that was exchanged for it (-chainRoot) until it would have \
+            ended anyway.
             """,
         subcommands: [RevokeList.self])
 
@@ -94,6 +95,10 @@ struct RevokedSubjectOptions: ParsableArguments {
     @Option(name: .flag("jti"), parsing: .unconditional, help: "The `jti` of a token.")
     var jti: String?
     @Option(
+        name: .flag("chainRoot"), parsing: .unconditional,
+        help: "The `jti` of a first access token, with every token that was exchanged for it.")
+    var chainRoot: String?
+    @Option(
         name: .flag("key"), parsing: .unconditional,
         help: "RFC 7638 thumbprint (SHA-256) of a key, with everything that it holds or has signed."
     )
@@ -103,11 +108,11 @@ struct RevokedSubjectOptions: ParsableArguments {
 
     func message() throws -> Agentshield_Admin_V1_RevokedSubject {
         let given = [
-            ("spiffe_id", spiffeID), ("serial", serial), ("jti", jti), ("key", key),
+            ("spiffe_id", spiffeID), ("serial", serial), ("jti", jti), ("chain_root", chainRoot), ("key", key),
             ("key", try keyOf.map { try Self.thumbprint(ofFile: $0) }),
         ].compactMap { kind, value in value.map { (kind, $0) } }
         guard let (kind, value) = given.first, given.count == 1 else {
-            throw CommandFailure("exactly one of -spiffeID, -serial, -jti, -key and -keyOf is needed")
+            throw CommandFailure("exactly one of -spiffeID, -serial, -jti, -chainRoot, -key and -keyOf is needed")
         }
         return .with {
             $0.kind = kind
