@@ -1,0 +1,322 @@
+import AgentDirectory
+import Crypto
+package import JOSE
+import OAuth
+import Revocation
+package import SPIFFE
+import Synchronization
+
+/// What authenticates clients where a credential is not ours: the keys of other trust domains and of other issuers.
+package struct ClientTrust: Sendable {
+    /// The JWT authorities of a trust domain: our own, or one that we federate with.
+    package var jwtAuthorities: @Sendable (TrustDomain) -> [JWTAuthority]?
+    /// The keys of an outside issuer that is on the operator's list, for this key ID.
+    package var issuerKeys: @Sendable (ExternalKeyQuery) async throws(ExternalKeyError) -> [JWSVerificationKey]
+
+    package init(
+        jwtAuthorities: @escaping @Sendable (TrustDomain) -> [JWTAuthority]?,
+        issuerKeys:
+            @escaping @Sendable (ExternalKeyQuery) async throws(ExternalKeyError) -> [JWSVerificationKey] =
+            { _ async throws(ExternalKeyError) in throw ExternalKeyError(isOurFault: false, reason: "not trusted") }
+    ) {
+        self.jwtAuthorities = jwtAuthorities
+        self.issuerKeys = issuerKeys
+    }
+}
+
+/// Which key of which outside issuer is needed.
+package struct ExternalKeyQuery: Sendable {
+    package let issuer: String
+    package let keyID: String?
+    package let algorithm: JWSAlgorithm
+}
+
+/// Why there is no key.
+package struct ExternalKeyError: Error, Sendable {
+    /// Whether the issuer is one that we trust and could not reach.
+    package let isOurFault: Bool
+    package let reason: String
+
+    package init(isOurFault: Bool, reason: String) {
+        self.isOurFault = isOurFault
+        self.reason = reason
+    }
+}
+
+/// Finds out which agent a request comes from (RFC 6749 §2.3, RFC 7523, RFC 8705, draft-ietf-oauth-spiffe-client-auth).
+///
+/// From outside every failure is one: `invalid_client`.
+final class ClientAuthenticator: Sendable {
+    private let trust: ClientTrust
+    private let names: @Sendable () -> TokenServiceNames?
+    private let now: @Sendable () -> UnixTime
+    private let revoked: @Sendable () -> RevokedSubjects
+    // Guards the identifiers of assertions that count once.
+    private let seen = Mutex(ReplayCache(capacity: rememberedAssertions))
+
+    /// Room for a hundred assertions a second that live for an hour.
+    private static let rememberedAssertions = 400_000
+
+    init(
+        trust: ClientTrust, names: @escaping @Sendable () -> TokenServiceNames?,
+        revoked: @escaping @Sendable () -> RevokedSubjects, now: @escaping @Sendable () -> UnixTime
+    ) {
+        self.trust = trust
+        self.names = names
+        self.revoked = revoked
+        self.now = now
+    }
+
+    /// The client of a request, against one state of the directory.
+    func authenticate(
+        _ authentication: ClientAuthentication, _ call: TokenCall, _ directory: DirectorySnapshot
+    ) async throws(TokenRefusal) -> AuthenticatedClient {
+        let proof: ClientProof
+        switch authentication.credential {
+        case .none: proof = try certificate(authentication, call, directory)
+        case .basic(let credentials):
+            proof = try secret(credentials.candidates.map { ($0.clientID, $0.secret) }, directory)
+        case .post(let secret):
+            proof = try self.secret(
+                [(authentication.clientID ?? "", secret)], directory)
+        case .assertion(let type, let assertion):
+            proof = try await self.assertion(type, assertion, authentication.clientID, call, directory)
+        }
+        return AuthenticatedClient(proof: proof)
+    }
+
+    // MARK: certificates
+
+    /// `spiffe_x509`: the connection's SVID. A `client_id` may repeat it, as the draft wants, or name the agent.
+    private func certificate(
+        _ authentication: ClientAuthentication, _ call: TokenCall, _ directory: DirectorySnapshot
+    ) throws(TokenRefusal) -> ClientProof {
+        guard let peer = call.peer else { throw .client("the request shows no credential") }
+        if let subject = revoked().revocation(of: peer) {
+            throw .client("the certificate is revoked (\(subject.kind))")
+        }
+        guard let agent = directory.agent(withSPIFFEID: peer.id) else {
+            throw .client("`\(peer.id)` belongs to no agent")
+        }
+        try check(authentication.clientID, names: agent)
+        return ClientProof(agent, .x509SVID, evidence: peer.leaf.der)
+    }
+
+    /// A `client_id` beside another credential has to be the same agent's.
+    private func check(_ clientID: String?, names agent: AgentIdentity) throws(TokenRefusal) {
+        guard let clientID else { return }
+        guard clientID.hasSameBytes(as: agent.id) || clientID.hasSameBytes(as: agent.spiffeID.string) else {
+            throw .client("`client_id` is not the agent that the credential is of")
+        }
+    }
+
+    // MARK: secrets
+
+    /// Every reading is compared with every secret, and with one that nobody has, so that time tells nothing.
+    private func secret(
+        _ candidates: [(clientID: String, secret: SecretText)], _ directory: DirectorySnapshot
+    ) throws(TokenRefusal) -> ClientProof {
+        var found: ClientProof?
+        for candidate in candidates {
+            _ = candidate.secret.matches(digest: Self.nobodysDigest)
+            guard let agent = agent(candidate.clientID, in: directory) else { continue }
+            for credential in agent.clientCredentials {
+                guard case .secret(let digest) = credential.proof, isLive(credential) else { continue }
+                if candidate.secret.matches(digest: digest) {
+                    found = ClientProof(
+                        agent, .clientSecret, evidence: candidate.secret.digest, name: credential.id)
+                }
+            }
+        }
+        guard let found else { throw .client("client ID and secret do not belong together") }
+        return found
+    }
+
+    private static let nobodysDigest = [UInt8](repeating: 0, count: 32)
+
+    private func isLive(_ credential: ClientCredential) -> Bool {
+        credential.expiresAt.map { now() < $0 } ?? true
+    }
+
+    /// By client ID, or by SPIFFE ID where a client uses that as its ID.
+    private func agent(_ clientID: String, in directory: DirectorySnapshot) -> AgentIdentity? {
+        if let agent = directory.agent(clientID), agent.state != .retired { return agent }
+        return (try? SPIFFEID(clientID)).flatMap { directory.agent(withSPIFFEID: $0) }
+    }
+
+    // MARK: assertions
+
+    /// What an assertion is, is decided by what it says of itself: an SVID, the client's own word, or another issuer's.
+    private func assertion(
+        _ type: ClientAuthentication.AssertionType, _ assertion: SecretText, _ clientID: String?, _ call: TokenCall,
+        _ directory: DirectorySnapshot
+    ) async throws(TokenRefusal) -> ClientProof {
+        if let svid = try? UnverifiedJWTSVID(parsing: assertion.text),
+            trust.jwtAuthorities(svid.unverifiedID.trustDomain) != nil
+        {
+            return try self.svid(svid, assertion, clientID, call, directory)
+        }
+        guard type == .jwtBearer else { throw .client("the assertion is no JWT-SVID of a trust domain known here") }
+        let unverified: UnverifiedClientAssertion
+        do {
+            unverified = try UnverifiedClientAssertion(parsing: assertion)
+        } catch {
+            throw .client(error.description)
+        }
+        if unverified.unverifiedIssuer.hasSameBytes(as: unverified.unverifiedSubject) {
+            return try privateKeyJWT(unverified, assertion, clientID, call, directory)
+        }
+        return try await federated(unverified, assertion, clientID, directory)
+    }
+
+    /// `spiffe_jwt`: an SVID for us is its agent's credential; one for another audience is where a federated credential
+    /// names exactly that. SVIDs are shared and cached, so they count until they end.
+    private func svid(
+        _ unverified: UnverifiedJWTSVID, _ assertion: SecretText, _ clientID: String?, _ call: TokenCall,
+        _ directory: DirectorySnapshot
+    ) throws(TokenRefusal) -> ClientProof {
+        guard let names = names() else { throw .unavailable("the service has no name yet") }
+        let verified: VerifiedJWTSVID
+        do {
+            verified = try JWTSVID.verify(
+                token: assertion.text, anyAudience: unverified.audience, bundles: trust.jwtAuthorities, now: now())
+        } catch {
+            throw .client(error.description)
+        }
+        if let subject = revoked().revocation(of: verified) { throw .client("the SVID is revoked (\(subject.kind))") }
+        let ownNames = names.assertionAudiences(call.profile)
+        if verified.audience.count == 1, ownNames.contains(where: { $0.hasSameBytes(as: verified.audience[0]) }) {
+            guard let agent = directory.agent(withSPIFFEID: verified.id) else {
+                throw .client("`\(verified.id)` belongs to no agent")
+            }
+            try check(clientID, names: agent)
+            return ClientProof(agent, .jwtSVID, evidence: Array(assertion.text.utf8), svid: verified)
+        }
+        let agent = try named(clientID, in: directory)
+        var claims = verified.claims
+        if let matched = agent.federatedCredentials.first(where: { $0.match(claims).isMatch }) {
+            return ClientProof(
+                agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text,
+                svid: verified)
+        }
+        // Whoever issued it: the bundle says which trust domain did, also where the token does not.
+        claims["iss"] = .string(verified.id.trustDomain.idString)
+        guard let matched = agent.federatedCredentials.first(where: { $0.match(claims).isMatch }) else {
+            throw .client("no federated credential matches issuer, subject and audience")
+        }
+        return ClientProof(
+            agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text, svid: verified)
+    }
+
+    private func named(_ clientID: String?, in directory: DirectorySnapshot) throws(TokenRefusal) -> AgentIdentity {
+        guard let clientID else { throw .client("a federated assertion needs `client_id`") }
+        guard let agent = agent(clientID, in: directory) else { throw .client("`client_id` is unknown") }
+        return agent
+    }
+
+    /// `private_key_jwt`: the client's own key, each assertion once.
+    private func privateKeyJWT(
+        _ unverified: UnverifiedClientAssertion, _ assertion: SecretText, _ clientID: String?, _ call: TokenCall,
+        _ directory: DirectorySnapshot
+    ) throws(TokenRefusal) -> ClientProof {
+        guard let names = names() else { throw .unavailable("the service has no name yet") }
+        guard let agent = agent(unverified.unverifiedSubject, in: directory) else {
+            throw .client("the assertion's subject is unknown")
+        }
+        let policy = ClientAssertionPolicy(kind: .privateKeyJWT, audiences: names.assertionAudiences(call.profile))
+        var reason = "the client has no key"
+        for credential in agent.clientCredentials {
+            guard case .key(let jwk) = credential.proof, isLive(credential) else { continue }
+            // A key ID chooses among the client's keys; most clients send none.
+            if let keyID = unverified.keyID, let known = jwk.kid, !keyID.hasSameBytes(as: known) { continue }
+            guard let key = try? JWSVerificationKey(jwk: jwk, defaultAlgorithm: unverified.algorithm) else { continue }
+            let verified: VerifiedClientAssertion
+            do throws(ClientAssertionError) {
+                verified = try unverified.verify(
+                    with: key, policy: policy, clientID: clientID, now: now().seconds)
+            } catch {
+                reason = error.description
+                continue
+            }
+            try remember(verified)
+            return ClientProof(
+                agent, .privateKeyJWT, evidence: Array(assertion.text.utf8), name: credential.id)
+        }
+        throw .client(reason)
+    }
+
+    private func remember(_ assertion: VerifiedClientAssertion) throws(TokenRefusal) {
+        let outcome = seen.withLock {
+            $0.insert(
+                assertion.tokenID ?? "", of: Array(assertion.issuer.utf8), until: assertion.expiresAt,
+                now: now().seconds)
+        }
+        switch outcome {
+        case .fresh: return
+        case .replayed, .ended: throw .client("the assertion was used before")
+        case .full: throw .unavailable("no more assertions can be remembered")
+        }
+    }
+
+    /// An outside issuer's word about a subject that a federated credential names. Until it ends it may come again: stock
+    /// clients send the same file for minutes.
+    private func federated(
+        _ unverified: UnverifiedClientAssertion, _ assertion: SecretText, _ clientID: String?,
+        _ directory: DirectorySnapshot
+    ) async throws(TokenRefusal) -> ClientProof {
+        let agent = try named(clientID, in: directory)
+        let candidates = agent.federatedCredentials.filter {
+            $0.issuer.hasSameBytes(as: unverified.unverifiedIssuer)
+        }
+        // Keys are fetched only for an issuer that a credential of this agent names.
+        guard !candidates.isEmpty else { throw .client("no federated credential names the assertion's issuer") }
+        let keys: [JWSVerificationKey]
+        do {
+            keys = try await trust.issuerKeys(
+                ExternalKeyQuery(
+                    issuer: unverified.unverifiedIssuer, keyID: unverified.keyID, algorithm: unverified.algorithm))
+        } catch {
+            if error.isOurFault { throw .unavailable(error.reason) }
+            throw .client(error.reason)
+        }
+        let policy = ClientAssertionPolicy(
+            kind: .federated, audiences: candidates.flatMap(\.audiences), maximumLifetime: nil)
+        var reason = "the issuer has no key for the assertion"
+        for key in keys {
+            let verified: VerifiedClientAssertion
+            do throws(ClientAssertionError) {
+                verified = try unverified.verify(with: key, policy: policy, clientID: clientID, now: now().seconds)
+            } catch {
+                reason = error.description
+                continue
+            }
+            guard let matched = candidates.first(where: { $0.match(verified.claims).isMatch }) else {
+                throw .client("no federated credential matches issuer, subject and audience")
+            }
+            return ClientProof(
+                agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text)
+        }
+        throw .client(reason)
+    }
+}
+
+/// A credential that was checked. Made in this file alone, so that no unchecked one becomes an ``AuthenticatedClient``.
+struct ClientProof: Sendable {
+    let agent: AgentIdentity
+    let kind: CredentialKind
+    let credentialHash: String
+    let credentialName: String?
+    /// The verified SVID, where it was one.
+    let svid: VerifiedJWTSVID?
+
+    fileprivate init(
+        _ agent: AgentIdentity, _ kind: CredentialKind, evidence: [UInt8], name: String? = nil,
+        svid: VerifiedJWTSVID? = nil
+    ) {
+        self.agent = agent
+        self.kind = kind
+        credentialHash = HexText.encode(SHA256.hash(data: evidence))
+        credentialName = name
+        self.svid = svid
+    }
+}

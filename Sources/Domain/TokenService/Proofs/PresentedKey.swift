@@ -1,0 +1,71 @@
+import JOSE
+import OAuth
+import SPIFFE
+import Synchronization
+
+/// The key that a token will be bound to: the client has proved on this very request that it holds it.
+///
+/// Only ``ProofChecker`` makes values of this type.
+struct PresentedKey: Sendable {
+    let confirmation: Confirmation
+    /// The token must not outlive this; nil where the key has no end.
+    let expiresAt: UnixTime?
+    /// How the token is shown.
+    let use: TokenResponse.Use
+
+    fileprivate init(_ confirmation: Confirmation, expiresAt: UnixTime?, use: TokenResponse.Use) {
+        self.confirmation = confirmation
+        self.expiresAt = expiresAt
+        self.use = use
+    }
+}
+
+/// Checks what a request shows beside the client's credential: a DPoP proof, or the certificate of its connection.
+final class ProofChecker: Sendable {
+    // Guards the identifiers of proofs that were seen.
+    private let seen = Mutex(ReplayCache(capacity: rememberedProofs))
+    let nonces: DPoPNonces
+    private let now: @Sendable () -> UnixTime
+
+    /// Proofs live for a minute or two: room for a thousand a second.
+    private static let rememberedProofs = 200_000
+
+    init(nonces: DPoPNonces, now: @escaping @Sendable () -> UnixTime) {
+        self.nonces = nonces
+        self.now = now
+    }
+
+    /// The key of the request; nil when it shows none. A proof wins over the certificate: whoever sends one wants a token
+    /// for connections that will come later.
+    func presentedKey(_ call: TokenCall) throws(TokenRefusal) -> PresentedKey? {
+        guard call.proofs.count <= 1 else {
+            throw TokenRefusal(.invalidDPoPProof, "there is more than one header field `DPoP`")
+        }
+        if let proof = call.proofs.first { return try checked(proof, call) }
+        guard let peer = call.peer, let confirmation = Confirmation(certificateThumbprint: peer.leafDigest) else {
+            return nil
+        }
+        return PresentedKey(confirmation, expiresAt: peer.expiresAt, use: .bearer)
+    }
+
+    private func checked(_ proof: String, _ call: TokenCall) throws(TokenRefusal) -> PresentedKey {
+        let time = now().seconds
+        let verified: VerifiedDPoPProof
+        do {
+            verified = try DPoPProof.verify(
+                proof, request: DPoPRequest(method: "POST", url: call.url, use: .tokenRequest),
+                policy: DPoPPolicy(nonces: nonces.accepted), now: time)
+        } catch {
+            throw TokenRefusal(error.code, error.description)
+        }
+        let outcome = seen.withLock {
+            $0.insert(verified.tokenID, of: verified.keyThumbprint, until: verified.replayableUntil, now: time)
+        }
+        switch outcome {
+        case .fresh: break
+        case .replayed, .ended: throw TokenRefusal(.invalidDPoPProof, "the proof was used before")
+        case .full: throw .unavailable("no more proofs can be remembered")
+        }
+        return PresentedKey(Confirmation(proofKey: verified.key), expiresAt: nil, use: .dpop)
+    }
+}

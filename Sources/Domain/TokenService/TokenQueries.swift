@@ -1,0 +1,72 @@
+import AgentDirectory
+import AuditTrail
+import Issuance
+import JOSE
+package import OAuth
+import Revocation
+import SPIFFE
+
+extension TokenService {
+    /// Introspection (RFC 7662): what a token says, if it is good now and the asker's business: the agent behind the
+    /// resource, or the client that the token was issued to. Everything else is inactive.
+    package func introspect(_ call: TokenCall) async throws(TokenRefusal) -> IntrospectionResponse {
+        let directory = directory()
+        let (query, client) = try await query(call, directory)
+        guard let token = try? genuineToken(query.token), isBusiness(token, of: client, directory),
+            endedReason(token, directory) == nil
+        else { return .inactive }
+        return .active(token.claims, use: token.claims.confirmation?.keyThumbprint == nil ? .bearer : .dpop)
+    }
+
+    /// Revocation (RFC 7009): the client takes back a token of its own, at once and everywhere. Unknown tokens are as good as
+    /// revoked.
+    package func revoke(_ call: TokenCall) async throws(TokenRefusal) {
+        let directory = directory()
+        let (query, client) = try await query(call, directory)
+        guard let token = try? genuineToken(query.token) else { return }
+        guard token.claims.clientID.hasSameBytes(as: client.agent.id) else {
+            let refusal = TokenRefusal(silently: .unauthorizedClient, "the token is another client's")
+            await record(refusal, client, call)
+            throw refusal
+        }
+        let end = UnixTime(seconds: token.claims.expiresAt)
+        do {
+            _ = try await revocations.revoke(
+                .jwtID(token.claims.tokenID), reason: "revoked by its client", expiresAt: end, latestEnd: end,
+                by: client.audit, requestID: call.requestID)
+        } catch .alreadyEnded {
+            return
+        } catch {
+            throw .unavailable("\(error)")
+        }
+    }
+
+    private func query(
+        _ call: TokenCall, _ directory: DirectorySnapshot
+    ) async throws(TokenRefusal) -> (TokenQuery, AuthenticatedClient) {
+        do throws(TokenRefusal) {
+            let query: TokenQuery
+            do {
+                query = try TokenQuery(form: call.form, authorization: call.authorization)
+            } catch {
+                if error.code == .invalidClient { throw TokenRefusal.client(error.description) }
+                throw TokenRefusal(error.code, error.description)
+            }
+            let client = try await authenticator.authenticate(query.client, call, directory)
+            guard client.agent.state == .enabled, !revocations.revoked.revokes(client.agent.spiffeID) else {
+                throw .client("the agent is disabled or revoked")
+            }
+            return (query, client)
+        } catch {
+            await record(error, nil, call)
+            throw error
+        }
+    }
+
+    private func isBusiness(
+        _ token: VerifiedAccessToken, of client: AuthenticatedClient, _ directory: DirectorySnapshot
+    ) -> Bool {
+        token.claims.clientID.hasSameBytes(as: client.agent.id)
+            || token.claims.audience.contains { directory.resource($0)?.agentID == client.agent.id }
+    }
+}

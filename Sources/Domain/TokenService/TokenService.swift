@@ -1,0 +1,196 @@
+package import AgentDirectory
+package import AuditTrail
+package import Issuance
+import JOSE
+package import OAuth
+package import PolicyEngine
+import Revocation
+package import SPIFFE
+
+/// Trades attested identities for short-lived, scoped, bound access tokens: flow 2 of the architecture.
+package final class TokenService: Sendable {
+    let directory: @Sendable () -> DirectorySnapshot
+    let authorities: Authorities
+    let revocations: RevocationRegister
+    let policy: PolicyEngine
+    let audit: AuditLog
+    let refusals: RefusalRecorder
+    let trust: ClientTrust
+    let names: @Sendable () -> TokenServiceNames?
+    let now: @Sendable () -> UnixTime
+    let randomBytes: @Sendable (Int) -> [UInt8]
+    let authenticator: ClientAuthenticator
+    let proofs: ProofChecker
+    let grants: Grants
+
+    /// - Parameter names: what the service is called; nil until its listener has a port.
+    package init(
+        directory: @escaping @Sendable () -> DirectorySnapshot, authorities: Authorities,
+        revocations: RevocationRegister, policy: PolicyEngine = PolicyEngine(), audit: AuditLog,
+        refusals: RefusalRecorder, trust: ClientTrust, names: @escaping @Sendable () -> TokenServiceNames?,
+        now: @escaping @Sendable () -> UnixTime, randomBytes: @escaping @Sendable (Int) -> [UInt8]
+    ) {
+        self.directory = directory
+        self.authorities = authorities
+        self.revocations = revocations
+        self.policy = policy
+        self.audit = audit
+        self.refusals = refusals
+        self.trust = trust
+        self.names = names
+        self.now = now
+        self.randomBytes = randomBytes
+        authenticator = ClientAuthenticator(
+            trust: trust, names: names, revoked: { revocations.revoked }, now: now)
+        proofs = ProofChecker(nonces: DPoPNonces(now: now, randomBytes: randomBytes), now: now)
+        grants = Grants(trustDomain: authorities.trustDomain, policy: policy)
+    }
+
+    /// The nonce for the next DPoP proof, which every answer of the token endpoint carries (RFC 9449 §8.2).
+    package var proofNonce: String { proofs.nonces.newest }
+
+    /// A request to the token endpoint, from bytes to token. Each step needs what the one before returned.
+    ///
+    /// Refusals are recorded: those of clients that nobody has authenticated within limits, the others each.
+    package func token(_ call: TokenCall) async throws(TokenRefusal) -> TokenResponse {
+        var client: AuthenticatedClient?
+        do throws(TokenRefusal) {
+            let directory = directory()
+            let request = try parse(call)
+            let authenticated = try await authenticator.authenticate(request.client, call, directory)
+            client = authenticated
+            let key = try proofs.presentedKey(call)
+            let target = try TokenTarget(request, audiences: request.audiences, of: authenticated.agent, in: directory)
+            let subject = try await subject(request, authenticated, key, call, directory)
+            let permit = try permit(target, authenticated, key, subject, directory)
+            let prepared = try prepare(
+                permit, authenticated, key, subject, issuedTokenType: request.isExchange ? .accessToken : nil)
+            let issued = try await issue(prepared, to: authenticated, about: subject, call)
+            return issued.response(at: now())
+        } catch {
+            await record(error, client, call)
+            throw error
+        }
+    }
+
+    private func parse(_ call: TokenCall) throws(TokenRefusal) -> TokenRequest {
+        let request: TokenRequest
+        do {
+            request = try TokenRequest(form: call.form, authorization: call.authorization)
+        } catch {
+            // What is wrong with the form is no secret; what is wrong with a credential is.
+            if error.code == .invalidClient { throw .client(error.description) }
+            throw TokenRefusal(error.code, error.description)
+        }
+        guard request.authorizationDetails == nil else {
+            throw TokenRefusal(.invalidAuthorizationDetails, "no resource knows these types")
+        }
+        return request
+    }
+
+    /// Whom the token will be about, by the grant.
+    private func subject(
+        _ request: TokenRequest, _ client: AuthenticatedClient, _ key: PresentedKey?, _ call: TokenCall,
+        _ directory: DirectorySnapshot
+    ) async throws(TokenRefusal) -> GrantedSubject {
+        switch request.grant {
+        case .clientCredentials: return grants.ownSubject(client)
+        case .jwtBearer(let assertion): return try grants.vouched(svid(assertion, call, .invalidGrant), by: client)
+        case .tokenExchange(let exchange):
+            if let type = exchange.requestedType, type != .accessToken, type != .jwt {
+                throw TokenRefusal(.invalidRequest, "only access tokens are issued")
+            }
+            if let actor = exchange.actor { try check(actor, is: client, call) }
+            switch exchange.subject.type {
+            case .accessToken:
+                let token = try verifiedToken(exchange.subject.token, directory)
+                return try grants.exchanged(
+                    token, by: client, key: key, impersonates: impersonates(exchange, request, client, directory),
+                    directory)
+            case .jwt: return try grants.vouched(svid(exchange.subject.token, call, .invalidRequest), by: client)
+            default: throw TokenRefusal(.invalidRequest, "subject tokens of this type are not taken")
+            }
+        }
+    }
+
+    /// Only where a grant says so, and nobody names an actor.
+    private func impersonates(
+        _ exchange: TokenExchange, _ request: TokenRequest, _ client: AuthenticatedClient,
+        _ directory: DirectorySnapshot
+    ) -> Bool {
+        guard exchange.actor == nil,
+            let target = try? TokenTarget(
+                request, audiences: request.audiences, of: client.agent, in: directory)
+        else { return false }
+        let grants = directory.grants(ofAgent: client.agent.id).filter { $0.resourceID == target.resourceID }
+        return grants.contains { $0.use == .impersonation }
+    }
+
+    /// The actor is always the client. A token about somebody else would name an actor who is not here.
+    private func check(
+        _ actor: TokenExchange.TypedToken, is client: AuthenticatedClient, _ call: TokenCall
+    ) throws(TokenRefusal) {
+        let subject: String
+        switch actor.type {
+        case .accessToken:
+            let token = try verifiedToken(actor.token, directory())
+            guard token.claims.actors == nil else {
+                throw TokenRefusal(silently: .invalidRequest, "the actor token has actors itself")
+            }
+            subject = token.claims.subject
+        case .jwt: subject = try svid(actor.token, call, .invalidRequest).id.string
+        default: throw TokenRefusal(.invalidRequest, "actor tokens of this type are not taken")
+        }
+        guard subject.hasSameBytes(as: client.agent.spiffeID.string) else {
+            throw TokenRefusal(.invalidRequest, "the actor token is not about the client")
+        }
+    }
+
+    /// A JWT-SVID that is addressed to this service.
+    private func svid(
+        _ token: SecretText, _ call: TokenCall, _ code: OAuthErrorCode
+    ) throws(TokenRefusal) -> VerifiedJWTSVID {
+        guard let names = names() else { throw .unavailable("the service has no name yet") }
+        let verified: VerifiedJWTSVID
+        do {
+            verified = try JWTSVID.verify(
+                token: token.text, anyAudience: names.assertionAudiences(call.profile),
+                bundles: trust.jwtAuthorities, now: now())
+        } catch {
+            throw TokenRefusal(silently: code, error.description)
+        }
+        if let subject = revocations.revoked.revocation(of: verified) {
+            throw TokenRefusal(silently: code, "the SVID is revoked (\(subject.kind))")
+        }
+        return verified
+    }
+
+    /// The key that signs tokens of a profile now.
+    func authority(of profile: TokenProfile) -> TokenSigningAuthority? {
+        switch profile {
+        case .standard: authorities.oauthActive
+        case .entra: authorities.entraActive
+        }
+    }
+}
+
+extension TokenProfile {
+    /// Whose keys sign the tokens of the profile.
+    var authorityKind: AuthorityRecord.Kind {
+        switch self {
+        case .standard: .oauth
+        case .entra: .entra
+        }
+    }
+}
+
+extension TokenRequest {
+    /// The audiences of a token exchange.
+    fileprivate var audiences: [String] {
+        if case .tokenExchange(let exchange) = grant { exchange.audiences } else { [] }
+    }
+
+    fileprivate var isExchange: Bool {
+        if case .tokenExchange = grant { true } else { false }
+    }
+}

@@ -1,0 +1,133 @@
+import AgentDirectory
+import AuditTrail
+import Issuance
+import JOSE
+import OAuth
+import SPIFFE
+
+/// A token that was recorded, signed, read back and verified. Only ``TokenService/issue(_:to:about:_:)`` makes values of this
+/// type.
+struct IssuedToken: Sendable {
+    let token: SecretText
+    let prepared: PreparedToken
+
+    fileprivate init(_ token: SecretText, _ prepared: PreparedToken) {
+        self.token = token
+        self.prepared = prepared
+    }
+
+    func response(at time: UnixTime) -> TokenResponse {
+        TokenResponse(
+            token: token, use: prepared.use, expiresIn: prepared.claims.expiresAt - time.seconds,
+            scope: prepared.claims.scope, issuedTokenType: prepared.issuedTokenType)
+    }
+}
+
+extension TokenService {
+    /// Intent durable in the log → signed for that intent's receipt → read back and verified → outcome durable → handed out.
+    func issue(
+        _ prepared: PreparedToken, to client: AuthenticatedClient, about subject: GrantedSubject, _ call: TokenCall
+    ) async throws(TokenRefusal) -> IssuedToken {
+        var event = event(prepared, client, subject, call)
+        let receipt: AuditReceipt
+        do {
+            receipt = try await audit.record(event)
+        } catch {
+            throw .unavailable("the intent was not recorded: \(error)")
+        }
+        let intentID = receipt.eventID
+        let token: SecretText
+        do throws(TokenRefusal) {
+            token = try signed(prepared, consuming: receipt)
+        } catch {
+            event.decision.result = .deny
+            event.decision.reason = error.reason
+            event.effect = AuditEvent.EffectField(observed: .none)
+            // The failure stands whether or not the log takes it.
+            _ = try? await audit.recordOutcome(ofIntent: intentID, event)
+            throw error
+        }
+        event.effect = AuditEvent.EffectField(observed: .occurred, result: facts(prepared, client))
+        do {
+            try await audit.recordOutcome(ofIntent: intentID, event)
+        } catch {
+            throw .unavailable("the outcome was not recorded: \(error)")
+        }
+        return IssuedToken(token, prepared)
+    }
+
+    private func signed(
+        _ prepared: PreparedToken, consuming receipt: consuming AuditReceipt
+    ) throws(TokenRefusal) -> SecretText {
+        let text: String
+        do {
+            text = try prepared.authority.sign(
+                type: AccessToken.type, payload: prepared.payload, consuming: receipt)
+        } catch {
+            throw .unavailable("signing failed")
+        }
+        do {
+            let read = try UnverifiedAccessToken(parsing: text).verify(
+                with: prepared.authority.verificationKey,
+                policy: AccessTokenPolicy(
+                    issuer: prepared.claims.issuer, audiences: prepared.claims.audience,
+                    actorLimit: ActorChain.deepestLimit),
+                now: now().seconds)
+            guard read.claims == prepared.claims else { throw TokenRefusal.unavailable("it is not what was prepared") }
+        } catch {
+            throw .unavailable("the signed token does not verify: \(error)")
+        }
+        return SecretText(text)
+    }
+
+    private func event(
+        _ prepared: PreparedToken, _ client: AuthenticatedClient, _ subject: GrantedSubject, _ call: TokenCall
+    ) -> AuditEvent {
+        var delegation: AuditEvent.DelegationField?
+        if subject.onBehalf != .itself {
+            delegation = AuditEvent.DelegationField(
+                subject: subject.subject, subjectKind: (try? SPIFFEID(subject.subject)) == nil ? "user" : "system")
+        }
+        return AuditEvent(
+            type: .accessTokenIssue, phase: .intent, agent: client.audit, delegation: delegation,
+            resource: AuditEvent.ResourceField(kind: "resource", id: prepared.resource.id),
+            decision: AuditEvent.DecisionField(
+                action: "issue", result: .permit,
+                reason: "scope " + prepared.claims.scope.string, policyID: "policy:" + prepared.permit.policyHash),
+            correlation: AuditEvent.CorrelationField(requestID: call.requestID))
+    }
+
+    private func facts(_ prepared: PreparedToken, _ client: AuthenticatedClient) -> [String: String] {
+        let claims = prepared.claims
+        var facts = [
+            "jti": claims.tokenID, "expires": UnixTime(seconds: claims.expiresAt).description,
+            "authority": prepared.authority.id, "binding": prepared.binding, "client": claims.clientID,
+            "grants": prepared.permit.permission.grantIDs.prefix(4).joined(separator: " "),
+        ]
+        facts["credential"] = client.credentialName
+        facts["actors"] = claims.actors.map { String($0.depth) }
+        facts["root"] = claims.otherClaims[AccessTokenClaims.chainRootClaim]?.stringValue
+        return facts
+    }
+}
+
+extension TokenService {
+    /// Tells the log of a refusal.
+    func record(_ refusal: TokenRefusal, _ client: AuthenticatedClient?, _ call: TokenCall) async {
+        let event = AuditEvent(
+            type: .accessTokenRefuse,
+            agent: client?.audit
+                ?? AuditEvent.AgentField(
+                    id: call.peer?.id.string, authMethod: .none, peer: AuditEvent.PeerField(address: call.address)),
+            resource: AuditEvent.ResourceField(kind: "token-endpoint", id: call.profile.rawValue),
+            decision: AuditEvent.DecisionField(
+                action: "issue", result: .deny, reason: "\(refusal.code.rawValue): \(refusal.reason)"),
+            correlation: AuditEvent.CorrelationField(requestID: call.requestID),
+            effect: AuditEvent.EffectField(observed: .none))
+        guard client != nil else {
+            refusals.record(event, source: call.address, kind: refusal.code.rawValue)
+            return
+        }
+        _ = try? await audit.record(event)
+    }
+}

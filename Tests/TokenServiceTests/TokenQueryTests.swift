@@ -1,0 +1,70 @@
+import AgentDirectory
+import JOSE
+import OAuth
+import Revocation
+import SPIFFE
+import Testing
+import TokenService
+
+@Suite("Token service: introspection and revocation")
+struct TokenQueryTests {
+    @Test("a token is the business of its resource and its client, and of nobody else")
+    func business() async throws {
+        try await TokenWorld.run { world in
+            let token = try await world.token("a", ["resource": TokenWorld.resourceB])
+            #expect(try await world.isActive(token, asking: "b"))
+            #expect(try await world.isActive(token, asking: "a"))
+            #expect(try await world.isActive(token, asking: "c") == false)
+        }
+    }
+
+    @Test("what is no token, expired or ended is inactive, and the answer says no more")
+    func inactive() async throws {
+        try await TokenWorld.run { world in
+            let token = try await world.token("a", ["resource": TokenWorld.resourceB])
+            for text in ["x", token.token.text + "A", try await world.svid("a")] {
+                let answer = try await world.service.introspect(
+                    try await world.request(as: "b", ["token": text]))
+                #expect(String(decoding: answer.serializedBytes, as: UTF8.self) == #"{"active":false}"#)
+            }
+            world.change("a") { $0.state = .disabled }
+            #expect(try await world.isActive(token, asking: "b") == false)
+            world.change("a") { $0.state = .retired }
+            #expect(try await world.isActive(token, asking: "b") == false)
+            world.change("a") { $0.state = .enabled }
+            #expect(try await world.isActive(token, asking: "b"))
+            world.clock.advance(seconds: 600)
+            #expect(try await world.isActive(token, asking: "b") == false)
+        }
+    }
+
+    @Test("a client takes its own token back at once, and no other")
+    func revocation() async throws {
+        try await TokenWorld.run { world in
+            let token = try await world.token("a", ["resource": TokenWorld.resourceB])
+            await expectRefusal(.unauthorizedClient) {
+                try await world.service.revoke(try await world.request(as: "b", ["token": token.token.text]))
+            }
+            #expect(try await world.isActive(token, asking: "b"))
+            let call = try await world.request(as: "a", ["token": token.token.text])
+            try await world.service.revoke(call)
+            #expect(try await world.isActive(token, asking: "b") == false)
+            // Again, and for what is no token, it is as good as done (RFC 7009 §2.2).
+            try await world.service.revoke(call)
+            try await world.service.revoke(try await world.request(as: "a", ["token": "x"]))
+            let id = try #require(try world.claims(token)["jti"]?.stringValue)
+            #expect(world.revocations.revoked.all.contains(.jwtID(id)))
+        }
+    }
+
+    @Test("a revoked token buys no other")
+    func revokedSubject() async throws {
+        try await TokenWorld.run { world in
+            let token = try await world.token("a", ["resource": TokenWorld.resourceB])
+            try await world.service.revoke(try await world.request(as: "a", ["token": token.token.text]))
+            await expectRefusal(.invalidRequest) {
+                try await world.exchange(token, by: "b", for: TokenWorld.resourceC)
+            }
+        }
+    }
+}

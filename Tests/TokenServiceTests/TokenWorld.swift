@@ -1,0 +1,213 @@
+import AgentDirectory
+import AgentShieldTesting
+import AuditTrail
+import Crypto
+import Issuance
+import JOSE
+import OAuth
+import Registry
+import Revocation
+import SPIFFE
+import Synchronization
+import TokenService
+import TransparencyLog
+
+/// A token service in this process, with agents A, B and C: A may call B, and B may call C, also for others.
+final class TokenWorld: Sendable {
+    let trustDomain: TrustDomain
+    let clock: ManualClock
+    let plan: FaultPlan
+    let store: MemoryAuditStore
+    let authorities: Authorities
+    let revocations: RevocationRegister
+    let issuer: Issuer
+    let directory: DirectoryBox
+    let service: TokenService
+
+    /// The directory, which tests change.
+    final class DirectoryBox: Sendable {
+        private let state: Mutex<DirectorySnapshot>
+
+        init(_ snapshot: DirectorySnapshot) { state = Mutex(snapshot) }
+
+        var snapshot: DirectorySnapshot { state.withLock { $0 } }
+
+        func change(_ body: (inout DirectorySnapshot) -> Void) { state.withLock { body(&$0) } }
+    }
+
+    static let names = TokenServiceNames(base: "https://as.example.org", tenant: "example.org")
+    static let start = UnixTime(seconds: 1_900_000_000)
+    static let randomBytes: @Sendable (Int) -> [UInt8] = { count in
+        (0..<count).map { _ in UInt8.random(in: .min ... .max) }
+    }
+    static let resourceB = "api://agent-b"
+    static let resourceC = "api://agent-c"
+    static let secret = "tGzv3JOkF0XG5Qx2TlKWIAtGzv3JOkF0XG5Qx2TlKWI"
+
+    /// Runs the body beside a running log.
+    static func run(_ body: (TokenWorld) async throws -> Void) async throws {
+        let clock = ManualClock(start)
+        let plan = FaultPlan()
+        let store = MemoryAuditStore()
+        let log = try await AuditLog.open(
+            store: FaultyAuditStore(store, plan: plan),
+            signer: try NoteSigner(name: "example.org/log", privateKey: Curve25519.Signing.PrivateKey()),
+            origin: "example.org/log", now: clock.now, randomBytes: randomBytes)
+        let running = Task { try await log.run() }
+        do {
+            try await body(try await TokenWorld(clock, plan, store, log))
+        } catch {
+            log.stop()
+            try await running.value
+            throw error
+        }
+        log.stop()
+        try await running.value
+    }
+
+    private init(_ clock: ManualClock, _ plan: FaultPlan, _ store: MemoryAuditStore, _ log: AuditLog) async throws {
+        let trustDomain = try TrustDomain("example.org")
+        self.trustDomain = trustDomain
+        self.clock = clock
+        self.plan = plan
+        self.store = store
+        let authorities = try await Authorities.open(
+            trustDomain: trustDomain, keyStore: MemoryKeyStore(randomBytes: Self.randomBytes),
+            store: InMemoryAuthorityStore(), audit: log, now: clock.now, randomBytes: Self.randomBytes)
+        let revocations = try await RevocationRegister.open(
+            trustDomain: trustDomain, store: InMemoryRevocationStore(), audit: log, now: clock.now,
+            randomBytes: Self.randomBytes)
+        self.authorities = authorities
+        self.revocations = revocations
+        issuer = Issuer(
+            authorities: authorities, audit: log, revocations: revocations, now: clock.now,
+            randomBytes: Self.randomBytes)
+        let directory = DirectoryBox(try Self.makeDirectory(trustDomain))
+        self.directory = directory
+        service = TokenService(
+            directory: { directory.snapshot }, authorities: authorities, revocations: revocations, audit: log,
+            refusals: RefusalRecorder(log: log, now: clock.now, sleep: { try await Task.sleep(for: $0) }),
+            trust: ClientTrust(jwtAuthorities: { domain in
+                domain == trustDomain ? authorities.bundle.jwtAuthorities : nil
+            }),
+            names: { Self.names }, now: clock.now, randomBytes: Self.randomBytes)
+    }
+
+    private static func makeDirectory(_ trustDomain: TrustDomain) throws -> DirectorySnapshot {
+        var directory = DirectorySnapshot()
+        for letter in ["a", "b", "c"] {
+            directory.put(
+                AgentIdentity(
+                    id: "client-\(letter)", name: try AgentName("agent-\(letter)"),
+                    spiffeID: try SPIFFEID(trustDomain: trustDomain, path: "/agent-\(letter)"), blueprintID: nil,
+                    owner: try Person("olga@example.org"), sponsor: try Person("sam@example.org"), createdAt: start))
+        }
+        for (resource, letter) in [(resourceB, "b"), (resourceC, "c")] {
+            directory.put(
+                ProtectedResource(
+                    id: resource, scopes: try Scope("task.run task.read"), agentID: "client-\(letter)",
+                    createdAt: start))
+        }
+        directory.put(
+            AgentGrant(
+                id: "grant-a-b", agentID: "client-a", resourceID: resourceB, scopes: try Scope("task.run task.read"),
+                createdAt: start))
+        directory.put(
+            AgentGrant(
+                id: "grant-b-c", agentID: "client-b", resourceID: resourceC, scopes: try Scope("task.read task.run"),
+                use: .delegated, createdAt: start))
+        return directory
+    }
+
+    func agent(_ letter: String) -> AgentIdentity {
+        guard let agent = directory.snapshot.agent("client-\(letter)") else { preconditionFailure("no such agent") }
+        return agent
+    }
+
+    /// Changes one agent.
+    func change(_ letter: String, _ body: (inout AgentIdentity) -> Void) {
+        var agent = agent(letter)
+        body(&agent)
+        directory.change { $0.put(agent) }
+    }
+
+    // MARK: credentials
+
+    func entry(_ letter: String) -> RegistrationEntry {
+        RegistrationEntry(
+            id: "entry-\(letter)", spiffeID: agent(letter).spiffeID, parentID: agent(letter).spiffeID, selectors: [],
+            createdAt: Self.start)
+    }
+
+    static let caller = IssuanceCaller(agent: AuditEvent.AgentField(authMethod: .unixSocket), requestID: "r")
+
+    /// A JWT-SVID of an agent.
+    func svid(_ letter: String, for audience: String = names.issuer(.standard)) async throws -> String {
+        try await issuer.issueJWTSVID(for: Self.caller, entry: entry(letter), audience: [audience]).token
+    }
+
+    /// An X.509-SVID of an agent, as a connection has verified it.
+    func peer(_ letter: String) async throws -> VerifiedX509SVID {
+        let csr = try CertificateSigningRequest(
+            parsing: CSRBuilder.make(privateKey: P256.Signing.PrivateKey(), uri: nil))
+        let chain = try await issuer.issueX509SVID(for: Self.caller, entry: entry(letter), csr: csr).chain
+        return try X509SVIDVerifier.verify(
+            chain: chain, bundle: { _ in authorities.x509Bundle }, at: clock.time)
+    }
+
+    // MARK: requests
+
+    /// A request with an SVID as credential.
+    func request(
+        as letter: String, _ fields: [String: String], proofs: [String] = [], profile: TokenProfile = .standard
+    ) async throws -> TokenCall {
+        var fields = fields
+        fields["client_assertion_type"] = ClientAuthentication.AssertionType.jwtSPIFFE.rawValue
+        fields["client_assertion"] = try await svid(letter)
+        return try call(fields, proofs: proofs, profile: profile)
+    }
+
+    func call(
+        _ fields: [String: String], authorization: String? = nil, proofs: [String] = [],
+        peer: VerifiedX509SVID? = nil, profile: TokenProfile = .standard
+    ) throws -> TokenCall {
+        var fields = fields
+        if fields["grant_type"] == nil { fields["grant_type"] = "client_credentials" }
+        return TokenCall(
+            form: FormParameters(fields.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }),
+            authorization: authorization, proofs: proofs, peer: peer,
+            url: try WebURL(Self.names.tokenEndpoint(profile)), profile: profile, address: "192.0.2.1", requestID: "r")
+    }
+
+    /// A token of an agent for itself.
+    func token(
+        _ letter: String, _ fields: [String: String] = [:], proofs: [String] = []
+    ) async throws -> TokenResponse {
+        try await service.token(try await request(as: letter, fields, proofs: proofs))
+    }
+
+    /// A token exchanged by an agent.
+    func exchange(
+        _ subject: TokenResponse, by letter: String, for resource: String, scope: String? = nil,
+        _ more: [String: String] = [:]
+    ) async throws -> TokenResponse {
+        var fields = more
+        fields["grant_type"] = TokenRequest.GrantType.tokenExchange.rawValue
+        fields["subject_token"] = subject.token.text
+        fields["subject_token_type"] = TokenType.accessToken.uri
+        fields["audience"] = resource
+        fields["scope"] = scope
+        return try await token(letter, fields)
+    }
+
+    /// What a token says, read without any check.
+    func claims(_ response: TokenResponse) throws -> JSONObject {
+        try JWTClaims(parsing: CompactJWS(parsing: response.token.text).payload).json
+    }
+
+    /// The events of a kind in the log, as their leaves.
+    func events(_ type: EventType) async throws -> [String] {
+        try await store.entries(from: 0, count: 10_000).map { String(decoding: $0.leaf, as: UTF8.self) }
+            .filter { $0.contains("\"\(type.rawValue)\"") }
+    }
+}
