@@ -4,7 +4,7 @@ import Synchronization
 package final class Addresses: Sendable {
     private struct State {
         var nodeAPI: String?
-        var https: String?
+        var https: (host: String, port: Int)?
     }
 
     // Guards the addresses; each is written once, when its listener is bound.
@@ -15,8 +15,10 @@ package final class Addresses: Sendable {
     /// `host:port` of the node API.
     package var nodeAPI: String? { state.withLock { $0.nodeAPI } }
     /// `host:port` of HTTPS.
-    package var https: String? { state.withLock { $0.https } }
+    package var https: String? { state.withLock { state in state.https.map { "\($0.host):\($0.port)" } } }
+    /// The port of HTTPS.
+    var httpsPort: Int? { state.withLock { $0.https?.port } }
 
     func setNodeAPI(_ address: String) { state.withLock { $0.nodeAPI = address } }
-    func setHTTPS(_ address: String) { state.withLock { $0.https = address } }
+    func setHTTPS(host: String, port: Int) { state.withLock { $0.https = (host, port) } }
 }

@@ -12,6 +12,7 @@ import Registry
 package import SPIFFE
 import SQLiteStorage
 import Synchronization
+import TokenService
 
 /// The control plane of one trust domain: authority, registry, audit log, and the APIs in front of them.
 package struct ControlPlane: Sendable {
@@ -180,8 +181,9 @@ package struct ControlPlane: Sendable {
             verifier: PeerVerifier(
                 bundle: { parts.authorities.verificationBundle(of: $0) }, authorizer: .anyVerified, now: world.now),
             log: parts.log, authorities: parts.authorities,
-            discovery: try OIDCDiscovery(configuration, authorities: parts.authorities), logger: logger,
-            listening: { port in addresses.setHTTPS("\(configuration.bindAddress):\(port)") })
+            discovery: try OIDCDiscovery(configuration, authorities: parts.authorities),
+            tokens: tokenEndpoints(parts, addresses), logger: logger,
+            listening: { port in addresses.setHTTPS(host: configuration.bindAddress, port: port) })
         let listeners = Listeners(nodeAPI: nodeAPI, admin: admin, https: https)
         // Only the listeners come to an end by themselves: at the stop request, drained. The rest is cancelled then.
         try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -284,6 +286,24 @@ package struct ControlPlane: Sendable {
             TrustDomainService(registry: parts.registry, keeper: parts.federation),
             LocalAuthorityService(authorities: parts.authorities),
         ]
+    }
+
+    /// The token service and what stands in front of it.
+    private func tokenEndpoints(_ parts: Parts, _ addresses: Addresses) -> TokenEndpoints {
+        let names = { @Sendable [configuration] () -> TokenServiceNames? in
+            addresses.httpsPort.map { configuration.tokenServiceNames(httpsPort: $0) }
+        }
+        let keys = FederatedTokenKeys(authorities: parts.authorities, registry: parts.registry)
+        return TokenEndpoints(
+            service: TokenService(
+                directory: { parts.directory.snapshot }, authorities: parts.authorities,
+                revocations: parts.revocations, audit: parts.log, refusals: parts.refusals,
+                trust: ClientTrust(jwtAuthorities: { keys.keys(of: $0) }), names: names, now: world.now,
+                randomBytes: world.randomBytes),
+            metadata: TokenMetadata(configuration, authorities: parts.authorities, names: names),
+            limiter: RateLimiter(
+                perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
+            randomBytes: world.randomBytes)
     }
 
     private func x509popVerifier(_ parts: Parts) -> X509PoPVerifier? {

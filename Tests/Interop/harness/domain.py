@@ -19,7 +19,7 @@ ANY_NODE = "/agentshield/any-node"
 """The built-in alias that every node agent of the trust domain belongs to."""
 
 
-NO_LIMITS = ("-rateLimitAttestation", "0", "-rateLimitSigning", "0", "-rateLimitStatus", "0")
+NO_LIMITS = ("-rateLimitAttestation", "0", "-rateLimitSigning", "0", "-rateLimitStatus", "0", "-rateLimitTokens", "0")
 """All nodes of a test come from one address; a later flag wins."""
 
 

@@ -51,8 +51,18 @@ package final class RateLimiter: Sendable {
         try await hold { [sleep] in try await sleep(.milliseconds(wait)) }
     }
 
+    /// Takes `count` calls for `source` at once, or says after how many seconds to come again (RFC 6585 §4): for callers that
+    /// are not held back.
+    package func refusal(of count: Int, from source: String) -> Int64? {
+        guard let rate else { return nil }
+        guard let wait = reserve(count, source, rate, now(), longestWait: 0) else { return 1 }
+        return wait > 0 ? (wait + 999) / 1000 : nil
+    }
+
     /// Milliseconds until the calls may be made; nil when that is too long, and then nothing is taken.
-    private func reserve(_ count: Int, _ source: String, _ rate: Int, _ time: UnixTime) -> Int64? {
+    private func reserve(
+        _ count: Int, _ source: String, _ rate: Int, _ time: UnixTime, longestWait: Int64 = longestWait
+    ) -> Int64? {
         let rate = Double(rate)
         return buckets.withLock { buckets in
             if buckets[source] == nil, buckets.count >= Self.places {
@@ -66,7 +76,7 @@ package final class RateLimiter: Sendable {
             // Also for who is refused: else a clock that was set back would keep the bucket from filling until it is
             // where it was.
             buckets[key] = Bucket(calls: level, filledAt: time)
-            guard wait <= Self.longestWait else { return nil }
+            guard wait <= longestWait else { return nil }
             buckets[key] = Bucket(calls: rest, filledAt: time)
             return wait
         }

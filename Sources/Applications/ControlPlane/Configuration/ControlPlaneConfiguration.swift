@@ -1,6 +1,7 @@
 package import Issuance
 package import Registry
 package import SPIFFE
+import TokenService
 
 /// Everything that can be set of a control plane.
 package struct ControlPlaneConfiguration: Sendable {
@@ -28,6 +29,9 @@ package struct ControlPlaneConfiguration: Sendable {
     package var nodeSVIDTTL: Int64?
     /// The `iss` claim of JWT-SVIDs; nil leaves it out.
     package var jwtIssuer: String?
+    /// How clients reach HTTPS, `https://host[:port]`: what the names of the token service grow from. Nil means the first
+    /// of `serverNames`, or `localhost`, and the port.
+    package var publicURL: String?
     /// What is added to JWT- and WIT-SVIDs.
     package var claims = ClaimRules.none
     /// Host names beside that of `jwtIssuer` under which OIDC discovery answers.
@@ -68,15 +72,18 @@ package struct ControlPlaneConfiguration: Sendable {
         package var signing: Int? = 500
         /// PostStatus.
         package var status: Int? = 10
+        /// Requests to the endpoints of the token service.
+        package var tokens: Int? = 500
 
-        package init(attestation: Int? = 1, signing: Int? = 500, status: Int? = 10) {
+        package init(attestation: Int? = 1, signing: Int? = 500, status: Int? = 10, tokens: Int? = 500) {
             self.attestation = attestation
             self.signing = signing
             self.status = status
+            self.tokens = tokens
         }
 
         /// No limits.
-        package static let off = RateLimits(attestation: nil, signing: nil, status: nil)
+        package static let off = RateLimits(attestation: nil, signing: nil, status: nil, tokens: nil)
     }
 
     /// Connections of the node API at once. A node agent holds one; during a renewal it has two for a moment.
@@ -103,6 +110,14 @@ package struct ControlPlaneConfiguration: Sendable {
 extension ControlPlaneConfiguration {
     /// The audit log's name in its checkpoints.
     package var logOrigin: String { "\(trustDomain.name)/agentshield/log" }
+
+    /// The base of all names of the token service, once the port is known.
+    func tokenServiceNames(httpsPort port: Int) -> TokenServiceNames {
+        let host = serverNames.first ?? "localhost"
+        let name = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
+        return TokenServiceNames(
+            base: publicURL ?? (port == 443 ? "https://\(name)" : "https://\(name):\(port)"), tenant: trustDomain.name)
+    }
 
     /// What the control plane's own certificate is good for, beside its SPIFFE ID.
     var certificateNames: [String] {

@@ -10,7 +10,7 @@ struct BundleEndpoint: Sendable {
 
     let authorities: Authorities
 
-    func register(on router: Router<BasicRequestContext>) {
+    func register(on router: Router<HTTPContext>) {
         router.get("spiffe/bundle") { _, _ in
             Response(
                 status: .ok,

@@ -19,14 +19,15 @@ struct HTTPSListener: Sendable {
     /// - Parameter listening: called with the port once it is bound.
     init(
         address: String, port: Int, identity: LiveIdentity, verifier: PeerVerifier, log: AuditLog,
-        authorities: Authorities, discovery: OIDCDiscovery?, logger: Logger,
+        authorities: Authorities, discovery: OIDCDiscovery?, tokens: TokenEndpoints, logger: Logger,
         listening: @escaping @Sendable (_ port: Int) -> Void
     ) {
-        let router = Router(context: BasicRequestContext.self, options: .autoGenerateHeadEndpoints)
+        let router = Router(context: HTTPContext.self, options: .autoGenerateHeadEndpoints)
         router.get("health") { _, _ in "ok\n" }
         LogReadPath(log: log).register(on: router)
         BundleEndpoint(authorities: authorities).register(on: router)
         discovery?.register(on: router)
+        tokens.register(on: router)
         var quiet = logger
         // What the listener says of itself in health is said by the control plane already.
         quiet.logLevel = max(logger.logLevel, .warning)

@@ -8,7 +8,7 @@ import TransparencyLog
 struct LogReadPath: Sendable {
     let log: AuditLog
 
-    func register(on router: Router<BasicRequestContext>) {
+    func register(on router: Router<HTTPContext>) {
         let group = router.group("log")
         group.get("checkpoint") { _, _ in
             Self.answer(log.checkpoint().bytes, "text/plain; charset=utf-8", immutable: false)

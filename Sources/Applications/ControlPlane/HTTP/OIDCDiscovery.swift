@@ -29,7 +29,7 @@ struct OIDCDiscovery: Sendable {
         setsKeyUse = configuration.oidcSetKeyUse
     }
 
-    func register(on router: Router<BasicRequestContext>) {
+    func register(on router: Router<HTTPContext>) {
         router.get(".well-known/openid-configuration") { request, _ in try answer(request, document) }
         router.get("keys") { request, _ in try answer(request, keys) }
     }

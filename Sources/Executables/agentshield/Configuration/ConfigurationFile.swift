@@ -67,13 +67,13 @@ enum ConfigurationKey {
     static let known: [String: Set<String>] = [
         "server": [
             "trust_domain", "data_dir", "bind_address", "bind_port", "https_port", "socket_path", "ca_ttl",
-            "default_x509_svid_ttl", "default_jwt_svid_ttl", "default_wit_svid_ttl", "agent_ttl", "jwt_issuer",
+            "default_x509_svid_ttl", "default_jwt_svid_ttl", "default_wit_svid_ttl", "agent_ttl", "jwt_issuer", "public_url",
             "oidc_domains",
             "oidc_set_key_use",
             "web_certificates", "federates_with", "federation_web_roots", "require_parent", "dns_names",
             "x509pop_mode", "x509pop_ca_bundle_paths", "x509pop_svid_prefix",
             "upstream_cert_file_path", "upstream_key_file_path", "upstream_bundle_file_path",
-            "ratelimit_attestation", "ratelimit_signing", "ratelimit_status", "max_connections",
+            "ratelimit_attestation", "ratelimit_signing", "ratelimit_status", "ratelimit_tokens", "max_connections",
             "max_connections_per_source", "log_level", "log_format", "ready_file",
         ],
         "agent": [

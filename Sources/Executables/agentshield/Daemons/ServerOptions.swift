@@ -23,6 +23,10 @@ struct ServerOptions: ParsableArguments {
     var agentTTL: String?
     @Option(name: .flag("jwtIssuer"), help: "The `iss` claim of JWT-SVIDs.")
     var jwtIssuer: String?
+    @Option(
+        name: .flag("publicURL"),
+        help: "How clients reach HTTPS, such as https://id.example.org: names of the token service grow from it.")
+    var publicURL: String?
     @Option(name: .flag("oidcDomain"), help: "A further host name for OIDC discovery; repeat for more.")
     var oidcDomains: [String] = []
     @Flag(name: .flag("oidcSetKeyUse"), help: "Say `use: sig` of the keys of OIDC discovery.")
@@ -69,6 +73,11 @@ struct ServerOptions: ParsableArguments {
     var rateLimitStatus: Int64?
 
     @Option(
+        name: .flag("rateLimitTokens"),
+        help: "Requests to the token service per second from one address, 0 for no limit (default 500).")
+    var rateLimitTokens: Int64?
+
+    @Option(
         name: .flag("maxConnections"), help: "Connections of the node API at once (default 2048).")
     var maximumConnections: Int64?
     @Option(
@@ -112,6 +121,7 @@ struct ServerOptions: ParsableArguments {
             try settings.seconds("default_wit_svid_ttl", flag: witSVIDTTL) ?? configuration.witSVIDTTL
         configuration.nodeSVIDTTL = try settings.seconds("agent_ttl", flag: agentTTL)
         configuration.jwtIssuer = try settings.text("jwt_issuer", flag: jwtIssuer)
+        configuration.publicURL = try publicURL(settings)
         configuration.claims = settings.file.claims
         configuration.oidcDomains = settings.list("oidc_domains", flag: oidcDomains)
         configuration.oidcSetKeyUse = try settings.flag("oidc_set_key_use", flag: oidcSetKeyUse)
@@ -133,10 +143,23 @@ struct ServerOptions: ParsableArguments {
             "ratelimit_signing", rateLimitSigning, configuration.rateLimits.signing, settings)
         configuration.rateLimits.status = try rate(
             "ratelimit_status", rateLimitStatus, configuration.rateLimits.status, settings)
+        configuration.rateLimits.tokens = try rate(
+            "ratelimit_tokens", rateLimitTokens, configuration.rateLimits.tokens, settings)
         configuration.connectionLimits = try connectionLimits(settings)
         configuration.x509pop = try x509pop(settings)
         configuration.upstream = try upstream(settings)
         return configuration
+    }
+
+    /// An `https` URL that is nothing but a name and a port.
+    private func publicURL(_ settings: Settings) throws -> String? {
+        guard let text = try settings.text("public_url", flag: publicURL) else { return nil }
+        let base = text.hasSuffix("/") ? String(text.dropLast()) : text
+        guard let url = try? HTTPSURL(base), url.target == "/", base.lowercased() == base else {
+            throw CommandFailure(
+                "\(settings.name("public_url")): `\(text)` is not an https url of a name in lower case and a port")
+        }
+        return base
     }
 
     private func upstream(_ settings: Settings) throws -> UpstreamAuthorityFiles? {

@@ -1,0 +1,99 @@
+import Hummingbird
+import Issuance
+import JOSE
+import NIOCore
+import OAuth
+import SPIFFE
+import TokenService
+
+/// What the token service says about itself: metadata (RFC 8414, OpenID Connect Discovery 1.0) and keys of each profile.
+struct TokenMetadata: Sendable {
+    /// The tenant of the Entra profile.
+    let tenant: String
+    private let names: @Sendable () -> TokenServiceNames?
+    private let hosts: Set<String>
+    private let authorities: Authorities
+
+    /// How long a key document may be kept, in seconds: keys are published for much longer before they sign.
+    private static let keysMaximumAge = 300
+
+    init(
+        _ configuration: ControlPlaneConfiguration, authorities: Authorities,
+        names: @escaping @Sendable () -> TokenServiceNames?
+    ) {
+        tenant = configuration.trustDomain.name
+        self.names = names
+        self.authorities = authorities
+        hosts = Set(configuration.certificateNames.map { $0.lowercased() })
+    }
+
+    func register(on router: Router<HTTPContext>) {
+        for path in [
+            // RFC 8414 §3: between host and path of the issuer. The second is where some clients look.
+            ".well-known/oauth-authorization-server/oauth2", "oauth2/.well-known/oauth-authorization-server",
+            "oauth2/.well-known/openid-configuration",
+        ] {
+            router.get("\(path)") { _, _ in try document(.standard) }
+        }
+        router.get("\(tenant)/v2.0/.well-known/openid-configuration") { _, _ in try document(.entra) }
+        router.get("oauth2/jwks") { _, _ in keys(.standard) }
+        router.get("\(tenant)/discovery/v2.0/keys") { _, _ in keys(.entra) }
+    }
+
+    /// The URL of a request as its client knows it: under a name of ours, or under the service's own where the request says
+    /// another. A DPoP proof made for somebody else's host does not become good here by a `Host` field.
+    func url(of request: Request) -> WebURL? {
+        guard let base = names()?.base else { return nil }
+        let path = request.uri.path
+        if let authority = request.head.authority, hosts.contains(HTTPSURL.host(ofAuthority: authority)),
+            let url = try? WebURL("https://\(authority)\(path)")
+        {
+            return url
+        }
+        return try? WebURL(base + path)
+    }
+
+    private func document(_ profile: TokenProfile) throws -> Response {
+        guard let names = names() else { throw HTTPError(.serviceUnavailable) }
+        var metadata = try AuthorizationServerMetadata(
+            issuer: names.issuer(profile), tokenEndpoint: names.tokenEndpoint(profile))
+        metadata.jwksURI = names.keys(profile)
+        metadata.grantTypesSupported = TokenRequest.GrantType.allCases.map(\.rawValue)
+        metadata.tokenEndpointAuthMethods = Self.authenticationMethods
+        metadata.tokenEndpointAuthAlgorithms = Self.algorithms
+        metadata.introspectionEndpoint = names.introspectionEndpoint
+        metadata.introspectionEndpointAuthMethods = Self.authenticationMethods
+        metadata.introspectionEndpointAuthAlgorithms = Self.algorithms
+        metadata.revocationEndpoint = names.revocationEndpoint
+        metadata.revocationEndpointAuthMethods = Self.authenticationMethods
+        metadata.revocationEndpointAuthAlgorithms = Self.algorithms
+        metadata.dpopAlgorithms = DPoPProof.algorithms.map(\.rawValue)
+        metadata.issuesCertificateBoundTokens = true
+        metadata.subjectTypesSupported = ["public"]
+        metadata.idTokenAlgorithms = [profile == .entra ? "RS256" : "ES256"]
+        if profile == .entra {
+            // MSAL wants the member. Nobody signs in here: the path answers 404.
+            metadata.authorizationEndpoint = "\(names.base)/\(tenant)/oauth2/v2.0/authorize"
+        }
+        return Self.answer(metadata.serializedBytes, maximumAge: Self.keysMaximumAge)
+    }
+
+    private func keys(_ profile: TokenProfile) -> Response {
+        let keys = profile == .entra ? authorities.entraKeys : authorities.oauthKeys
+        let document: JSONValue = ["keys": .array(keys.map { .object($0.json()) })]
+        return Self.answer(document.serializedBytes, maximumAge: Self.keysMaximumAge)
+    }
+
+    /// Strongest first.
+    private static let authenticationMethods = [
+        "spiffe_x509", "spiffe_jwt", "private_key_jwt", "client_secret_basic", "client_secret_post",
+    ]
+    private static let algorithms = JWSAlgorithm.allCases.map(\.rawValue)
+
+    private static func answer(_ bytes: [UInt8], maximumAge: Int) -> Response {
+        Response(
+            status: .ok,
+            headers: [.contentType: "application/json", .cacheControl: "public, max-age=\(maximumAge)"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+}
