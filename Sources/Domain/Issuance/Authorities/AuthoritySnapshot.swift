@@ -29,7 +29,7 @@ final class AuthoritySnapshot: Sendable {
         self.machine = machine
         self.keys = keys
         var roots: [X509Authority] = []
-        var tokenKeys: [JWTAuthority] = []
+        var jwtKeys: [JWTAuthority] = []
         var witKeys: [WITAuthority] = []
         for record in machine.stored.records {
             switch record.kind {
@@ -46,7 +46,7 @@ final class AuthoritySnapshot: Sendable {
                         keyID: record.id, derSPKI: record.publicKey, expiresAt: record.notAfter,
                         isTainted: record.isTainted)
                 else { throw .damaged(id: record.id) }
-                tokenKeys.append(key)
+                jwtKeys.append(key)
             case .wit:
                 guard
                     let key = try? WITAuthority(
@@ -60,11 +60,11 @@ final class AuthoritySnapshot: Sendable {
             }
         }
         bundle = TrustBundle(
-            trustDomain: trustDomain, x509Authorities: roots, jwtAuthorities: tokenKeys,
+            trustDomain: trustDomain, x509Authorities: roots, jwtAuthorities: jwtKeys,
             witAuthorities: witKeys, refreshHint: refreshHint,
             sequenceNumber: UInt64(max(0, machine.stored.bundleRevision)))
         x509Bundle = bundle.x509Bundle
-        self.tokenKeys = try TokenKeys(machine.stored.records, previous: previous?.tokenKeys)
+        tokenKeys = try TokenKeys(machine.stored.records, previous: previous?.tokenKeys)
 
         let active = { (kind: AuthorityRecord.Kind) -> (AuthorityRecord, P256.Signing.PrivateKey)? in
             guard let record = machine.record(kind, .active),
