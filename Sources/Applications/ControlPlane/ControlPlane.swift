@@ -251,6 +251,7 @@ package struct ControlPlane: Sendable {
             SpoolService(intake: parts.intake),
             RevocationSnapshotService(publisher: parts.publisher),
             RevocationService(register: parts.revocations, authorities: parts.authorities),
+            DirectoryService(directory: parts.directory),
             LogService(log: parts.log),
         ]
     }
@@ -261,14 +262,15 @@ package struct ControlPlane: Sendable {
         spireServices(parts) + [
             health,
             RevocationService(register: parts.revocations, authorities: parts.authorities),
+            DirectoryService(directory: parts.directory),
             LogService(log: parts.log),
             LoggerService(level: logLevel, log: parts.log),
             DebugService(
                 registry: parts.registry, authorities: parts.authorities, identity: parts.identity,
                 startedAt: world.now(), now: world.now),
             ServerInfoService(
-                version: version, trustDomain: configuration.trustDomain, addresses: addresses, startedAt: world.now(),
-                now: world.now),
+                version: version, trustDomain: configuration.trustDomain, jwtIssuer: configuration.jwtIssuer,
+                addresses: addresses, startedAt: world.now(), now: world.now),
         ]
     }
 

@@ -6,6 +6,7 @@ import SPIFFE
 struct ServerInfoService: Agentshield_Admin_V1_Server.SimpleServiceProtocol {
     let version: String
     let trustDomain: TrustDomain
+    let jwtIssuer: String?
     let addresses: Addresses
     let startedAt: UnixTime
     let now: @Sendable () -> UnixTime
@@ -20,6 +21,7 @@ struct ServerInfoService: Agentshield_Admin_V1_Server.SimpleServiceProtocol {
             $0.trustDomain = trustDomain.name
             $0.nodeApiAddress = nodeAPI ?? ""
             $0.httpsAddress = https ?? ""
+            $0.jwtIssuer = jwtIssuer ?? ""
             $0.uptimeSeconds = max(0, now().seconds - startedAt.seconds)
         }
     }
