@@ -12,8 +12,9 @@ import pytest
 
 from harness.domain import default_binary, run_cli
 from harness.polling import eventually
+from harness.ports import free_port
 from harness.process import Process
-from stage.deployment import Deployment, free_port, log_events, uid_selector
+from stage.deployment import Deployment, log_events, uid_selector
 from wire.admin import Admin
 from wire.workload import first
 

@@ -13,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from harness import domain as shield
-from harness.envoy import Envoy, free_port
+from harness.envoy import Envoy
 from harness.polling import eventually
+from harness.ports import free_port
 from wire import messages as m
 from wire import sds
 from wire.keys import new_key

@@ -10,6 +10,7 @@ import httpx
 import jwt
 import pytest
 from harness.polling import eventually
+from harness.ports import free_port
 from harness.web import WebCA
 from joserfc import jwk as joserfc_jwk
 from joserfc import jwt as joserfc_jwt
@@ -17,12 +18,6 @@ from joserfc.errors import JoseError
 
 AUDIENCE = "sts.example.com"
 WELL_KNOWN = "/.well-known/openid-configuration"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture

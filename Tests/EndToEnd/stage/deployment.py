@@ -3,18 +3,12 @@
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 from typing import Optional, Sequence
 
 from harness.domain import NO_LIMITS, TrustDomain, default_binary, run_cli, temporary_folder
+from harness.ports import free_port
 from harness.process import Process
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Deployment(TrustDomain):

@@ -12,14 +12,6 @@ from harness.process import Process
 EXAMPLES = Path(__file__).resolve().parents[3] / "Examples" / "envoy"
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Envoy:
     def __init__(self, name: str, example: str, folder: Path, replace: dict[str, str]):
         text = (EXAMPLES / example).read_text()
