@@ -18,23 +18,14 @@ from pathlib import Path
 import grpc
 import pytest
 
-from harness.domain import default_binary, start_up
+from harness.domain import default_binary, reachable_by, start_up
 from harness.polling import eventually
+from harness.process import becoming
 from stage.deployment import Deployment, OneProcess, log_events
 
 NOBODY = 65534
 ME = os.geteuid()
 needs_root = pytest.mark.skipif(ME != 0, reason="becoming another user needs root")
-
-
-def reachable_by_nobody() -> bool:
-    try:
-        done = subprocess.run(
-            [default_binary(), "--version"], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True
-        )
-    except PermissionError:
-        return False
-    return done.returncode == 0
 
 
 @pytest.fixture(scope="module", params=["cgroup", "lineage"])
@@ -43,7 +34,7 @@ def domain(request):
     if request.param == "cgroup" and ME != 0:
         pytest.skip("only a node agent of root makes cgroups")
     if request.param == "lineage" and ME == 0:
-        if not reachable_by_nobody():
+        if not reachable_by(NOBODY):
             pytest.skip(f"uid {NOBODY} cannot run {default_binary()}")
         user = NOBODY
     domain = start_up(f"{request.param}.test", user=user)
@@ -206,7 +197,7 @@ class TestWhoIsInTheLaunch:
 
         def theirs() -> list[str]:
             # Not by Popen's `user`: that makes Python fork with all its handlers, which gRPC's threads may not survive.
-            become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+            become = becoming(NOBODY)
             words = command(domain, "weather", "/bin/sh", "-c", f"exec {fetch(domain)}")
             return paths(subprocess.run([*become, *words], capture_output=True, text=True, timeout=40, cwd="/").stdout)
 

@@ -9,7 +9,7 @@ from spiffe import WorkloadApiClient
 
 from harness import rules
 from harness.as_user import ask
-from harness.domain import default_binary, start_up
+from harness.domain import default_binary, reachable_by, start_up
 from harness.polling import eventually
 
 
@@ -20,13 +20,7 @@ NOBODY = 65534
 def ordinary():
     if os.geteuid() != 0:
         pytest.skip("becoming another user needs root; without it every other test runs as an ordinary user anyway")
-    command = [default_binary(), "--version"]
-    try:
-        tried = subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True)
-        reachable = tried.returncode == 0
-    except PermissionError:
-        reachable = False
-    if not reachable:
+    if not reachable_by(NOBODY):
         pytest.skip(f"uid {NOBODY} cannot run {default_binary()}")
     domain = start_up("unprivileged.test", user=NOBODY)
     try:

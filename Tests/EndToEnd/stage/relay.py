@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Optional
 
+from harness.process import becoming
 from wire.workload import Workload
 
 SCRIPT = Path(__file__).with_name("relay.pl")
@@ -74,8 +75,7 @@ class Relay:
             shutil.copyfile(SCRIPT, script)
         script.chmod(0o644)
         near, far = socket.socketpair()
-        # Not by Popen's `user`: that makes Python fork with all its handlers, which gRPC's threads do not always survive.
-        become = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        become = [] if user is None else becoming(user)
         self.popen = subprocess.Popen(
             [*become, program or PERL, script, endpoint, *([successor] if successor else [])],
             stdin=far, stdout=subprocess.PIPE, cwd="/",

@@ -13,7 +13,7 @@ from wire.spire_agent import SpireAgent, roots_from_pem
 from wire.workload import Workload
 
 from harness.polling import eventually
-from harness.process import Process
+from harness.process import Process, becoming
 
 ANY_NODE = "/agentshield/any-node"
 """The built-in alias that every node agent of the trust domain belongs to."""
@@ -26,6 +26,12 @@ NO_LIMITS = ("-rateLimitAttestation", "0", "-rateLimitSigning", "0", "-rateLimit
 def default_binary() -> Path:
     root = Path(__file__).resolve().parents[3]
     return Path(os.environ.get("AGENTSHIELD") or root / ".build" / "debug" / "agentshield").absolute()
+
+
+def reachable_by(user: int) -> bool:
+    """Whether another user can run the product; it may lie where only its owner can read."""
+    command = [*becoming(user), default_binary(), "--version"]
+    return subprocess.run(command, cwd="/", capture_output=True).returncode == 0
 
 
 def temporary_folder() -> Path:

@@ -14,6 +14,14 @@ START_TIMEOUT = 30.0
 STOP_TIMEOUT = 15.0
 
 
+def becoming(user: int) -> list[str]:
+    """What goes before a command that another user runs.
+
+    Not by Popen's `user`: that makes Python fork with all its handlers, which gRPC's threads do not always survive.
+    """
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
 class Process:
     """Runs a command with its output in a log file; `alive` holds every one that was started and not yet forgotten."""
 
@@ -21,7 +29,7 @@ class Process:
 
     def __init__(self, name: str, command: Sequence[str], folder: Path, user: Optional[int] = None):
         self.name = name
-        self.command = [str(part) for part in command]
+        self.command = [str(part) for part in ([] if user is None else becoming(user)) + [*command]]
         self.log_path = folder / f"{name}.log"
         self._log = open(self.log_path, "ab")
         # No variable of the developer's shell may point the product at another instance.
@@ -34,7 +42,6 @@ class Process:
             cwd=folder,
             env=clean,
             start_new_session=True,
-            **({} if user is None else {"user": user, "group": user, "extra_groups": []}),
         )
         Process.alive.append(self)
 
