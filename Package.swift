@@ -93,8 +93,8 @@ let adapters: [Target] = [
         ]),
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
     library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
-    library(
-        "Adapters", "BundleEndpointClient", ["SPIFFE", "PeerTLS", nioCore, nioPosix, nioSSL, nioHTTP1]),
+    library("Adapters", "WebFetch", [nioCore, nioPosix, nioSSL, nioHTTP1]),
+    library("Adapters", "BundleEndpointClient", ["SPIFFE", "PeerTLS", "WebFetch"]),
     library(
         "Adapters", "PeerRPC",
         [

@@ -1,9 +1,6 @@
-import NIOCore
-import NIOHTTP1
-import NIOPosix
-import NIOSSL
 import PeerTLS
 package import SPIFFE
+package import WebFetch
 
 /// Fetches the bundle document of another trust domain from its bundle endpoint (SPIFFE Federation §5).
 ///
@@ -18,12 +15,7 @@ package struct BundleEndpointClient: Sendable {
     }
 
     /// The authorities that certificates of the web are verified with.
-    package enum WebRoots: Sendable, Hashable {
-        /// What the operating system trusts.
-        case system
-        /// Certificates in PEM.
-        case pem([UInt8])
-    }
+    package typealias WebRoots = WebFetch.WebRoots
 
     /// Largest document that is read, in bytes.
     package static let maximumLength = 1 << 20
@@ -50,73 +42,30 @@ package struct BundleEndpointClient: Sendable {
     package func fetch(
         _ url: HTTPSURL, _ authentication: Authentication
     ) async throws(BundleEndpointError) -> [UInt8] {
-        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        let answer = eventLoop.makePromise(of: [UInt8].self)
-        let deadline = eventLoop.scheduleTask(in: TimeAmount(timeout)) { answer.fail(BundleEndpointError.timeout) }
-        ClientBootstrap(group: eventLoop)
-            .connectTimeout(TimeAmount(timeout))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(tlsHandler(url, authentication, answer))
-                    try pipeline.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
-                    try pipeline.addHandler(BundleResponseHandler(url, limit: Self.maximumLength, answer: answer))
-                }
-            }
-            .connect(host: url.host, port: url.port)
-            .whenComplete { result in
-                switch result {
-                // However the fetch ends, the connection ends with it.
-                case .success(let channel): answer.futureResult.whenComplete { _ in channel.close(promise: nil) }
-                case .failure(let error): answer.fail(BundleEndpointError.unreachable("\(error)"))
-                }
-            }
-        defer { deadline.cancel() }
-        do {
-            return try await withTaskCancellationHandler {
-                try await answer.futureResult.get()
-            } onCancel: {
-                answer.fail(BundleEndpointError.timeout)
-            }
-        } catch let error as BundleEndpointError {
-            throw error
+        let target = FetchTarget(host: url.host, port: url.port, path: url.target, authority: url.authority)
+        do throws(WebFetchError) {
+            return try await WebFetch(timeout: timeout, maximumLength: Self.maximumLength)
+                .get(target, proof(authentication))
         } catch {
-            throw .unreachable("\(error)")
+            throw BundleEndpointError(error)
         }
     }
 
-    private func tlsHandler(
-        _ url: HTTPSURL, _ authentication: Authentication, _ answer: EventLoopPromise<[UInt8]>
-    ) throws -> NIOSSLClientHandler {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.applicationProtocols = ["http/1.1"]
-        // An address is no server name (RFC 6066 §3).
-        let isAddress = (try? SocketAddress(ipAddress: url.host, port: 0)) != nil
-        let name = isAddress ? nil : url.host
+    private func proof(_ authentication: Authentication) -> WebFetch.Authentication {
         switch authentication {
-        case .web(let roots):
-            if case .pem(let bytes) = roots {
-                configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(bytes))
-            }
-            return try NIOSSLClientHandler(context: NIOSSLContext(configuration: configuration), serverHostname: name)
+        case .web(let roots): return .web(roots)
         case .spiffe(let endpointID, let bundle):
-            configuration.certificateVerification = .noHostnameVerification
-            configuration.trustRoots = .certificates([])
             let verifier = PeerVerifier(
                 bundle: { $0 == bundle.trustDomain ? bundle : nil }, authorizer: .oneOf([endpointID]), now: now)
-            return try NIOSSLClientHandler(
-                context: NIOSSLContext(configuration: configuration), serverHostname: name,
-                customVerificationCallback: { [isRevoked] certificates, verdict in
-                    do throws(PeerVerifier.Refusal) {
-                        let svid = try verifier.verify(certificates)
-                        guard !isRevoked(svid) else { throw .revoked(svid.id) }
-                        verdict.succeed(.certificateVerified)
-                    } catch {
-                        answer.fail(BundleEndpointError.unverified("\(error)"))
-                        verdict.succeed(.failed)
-                    }
-                })
+            return .judged { [isRevoked] certificates in
+                do throws(PeerVerifier.Refusal) {
+                    let svid = try verifier.verify(certificates)
+                    guard !isRevoked(svid) else { throw .revoked(svid.id) }
+                    return nil
+                } catch {
+                    return "\(error)"
+                }
+            }
         }
     }
 }
@@ -131,6 +80,16 @@ package enum BundleEndpointError: Error, Sendable, CustomStringConvertible {
     case status(Int)
     case tooLarge
     case timeout
+
+    init(_ error: WebFetchError) {
+        switch error {
+        case .unreachable(let reason): self = .unreachable(reason)
+        case .unverified(let reason): self = .unverified(reason)
+        case .status(let code): self = .status(code)
+        case .tooLarge: self = .tooLarge
+        case .timeout: self = .timeout
+        }
+    }
 
     package var description: String {
         switch self {

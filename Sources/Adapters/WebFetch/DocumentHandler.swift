@@ -1,31 +1,30 @@
 import NIOCore
 import NIOHTTP1
 import NIOSSL
-import SPIFFE
 
 /// Sends the one request of a connection and collects its answer within a limit.
 ///
 /// Confined to the connection's event loop, as every channel handler is.
-final class BundleResponseHandler: ChannelInboundHandler {
+final class DocumentHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart
 
-    private let url: HTTPSURL
+    private let target: FetchTarget
     private let limit: Int
     private let answer: EventLoopPromise<[UInt8]>
     private var body: [UInt8] = []
 
-    init(_ url: HTTPSURL, limit: Int, answer: EventLoopPromise<[UInt8]>) {
-        self.url = url
+    init(_ target: FetchTarget, limit: Int, answer: EventLoopPromise<[UInt8]>) {
+        self.target = target
         self.limit = limit
         self.answer = answer
     }
 
     func channelActive(context: ChannelHandlerContext) {
         let head = HTTPRequestHead(
-            version: .http1_1, method: .GET, uri: url.target,
-            headers: ["host": url.authority, "accept": "application/json", "connection": "close"])
-        // TLS keeps the request back until the endpoint has proved itself.
+            version: .http1_1, method: .GET, uri: target.path,
+            headers: ["host": target.authority, "accept": "application/json", "connection": "close"])
+        // TLS keeps the request back until the server has proved itself.
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         context.fireChannelActive()
@@ -59,11 +58,11 @@ final class BundleResponseHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        answer.fail(BundleEndpointError.unreachable("the connection ended early"))
+        answer.fail(WebFetchError.unreachable("the connection ended early"))
         context.fireChannelInactive()
     }
 
-    private func fail(_ context: ChannelHandlerContext, _ error: BundleEndpointError) {
+    private func fail(_ context: ChannelHandlerContext, _ error: WebFetchError) {
         answer.fail(error)
         context.close(promise: nil)
     }
