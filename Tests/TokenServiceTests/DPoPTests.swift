@@ -82,6 +82,17 @@ struct DPoPTests {
         }
     }
 
+    @Test("the same identifier of another client's proof is another one")
+    func apartForEachClient() async throws {
+        try await TokenWorld.run { world in
+            try world.grant("b", on: TokenWorld.resourceC, .own)
+            let proof = try proof(world)
+            _ = try await world.token("a", proofs: [proof])
+            _ = try await world.token("b", proofs: [proof])
+            await expectRefusal(.invalidDPoPProof) { try await world.token("b", proofs: [proof]) }
+        }
+    }
+
     @Test("a resource that wants bound tokens gives no other")
     func required() async throws {
         try await TokenWorld.run { world in

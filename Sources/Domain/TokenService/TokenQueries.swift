@@ -29,6 +29,10 @@ extension TokenService {
             await record(refusal, client, call)
             throw refusal
         }
+        // Half of the register is kept for administrators: no client can take the kill switch away by filling it.
+        guard revocations.current.records.count < RevocationSnapshot.maximumSubjects / 2 else {
+            throw .unavailable("the register of revocations is half full")
+        }
         let end = UnixTime(seconds: token.claims.expiresAt)
         do {
             _ = try await revocations.revoke(

@@ -59,7 +59,7 @@ package final class TokenService: Sendable {
             let request = try parse(call)
             let authenticated = try await authenticator.authenticate(request.client, call, directory)
             client = authenticated
-            let key = try proofs.presentedKey(call)
+            let key = try proofs.presentedKey(call, of: authenticated)
             let target = try TokenTarget(request, audiences: request.audiences, of: authenticated.agent, in: directory)
             let subject = try await subject(request, authenticated, key, call, directory)
             let permit = try permit(target, authenticated, key, subject, directory)

@@ -4,7 +4,6 @@ package import JOSE
 import OAuth
 import Revocation
 package import SPIFFE
-import Synchronization
 
 /// What authenticates clients where a credential is not ours: the keys of other trust domains and of other issuers.
 package struct ClientTrust: Sendable {
@@ -51,11 +50,10 @@ final class ClientAuthenticator: Sendable {
     private let names: @Sendable () -> TokenServiceNames?
     private let now: @Sendable () -> UnixTime
     private let revoked: @Sendable () -> RevokedSubjects
-    // Guards the identifiers of assertions that count once.
-    private let seen = Mutex(ReplayCache(capacity: rememberedAssertions))
+    private let seen = ReplayMemory(capacity: rememberedAssertions)
 
-    /// Room for a hundred assertions a second that live for an hour.
-    private static let rememberedAssertions = 400_000
+    /// Of one client: room for ten assertions a second that live for an hour.
+    private static let rememberedAssertions = 36_000
 
     init(
         trust: ClientTrust, names: @escaping @Sendable () -> TokenServiceNames?,
@@ -238,19 +236,19 @@ final class ClientAuthenticator: Sendable {
                 reason = error.description
                 continue
             }
-            try remember(verified)
+            try remember(verified, of: agent)
             return ClientProof(
                 agent, .privateKeyJWT, evidence: Array(assertion.text.utf8), name: credential.id)
         }
         throw .client(reason)
     }
 
-    private func remember(_ assertion: VerifiedClientAssertion) throws(TokenRefusal) {
-        let outcome = seen.withLock {
-            $0.insert(
-                assertion.tokenID ?? "", of: Array(assertion.issuer.utf8), until: assertion.expiresAt,
-                now: now().seconds)
-        }
+    private func remember(
+        _ assertion: VerifiedClientAssertion, of agent: AgentIdentity
+    ) throws(TokenRefusal) {
+        let outcome = seen.insert(
+            assertion.tokenID ?? "", of: Array(assertion.issuer.utf8), client: agent, until: assertion.expiresAt,
+            now: now().seconds)
         switch outcome {
         case .fresh: return
         case .replayed, .ended: throw .client("the assertion was used before")

@@ -1,7 +1,6 @@
 import JOSE
 import OAuth
 import SPIFFE
-import Synchronization
 
 /// The key that a token will be bound to: the client has proved on this very request that it holds it.
 ///
@@ -22,13 +21,12 @@ struct PresentedKey: Sendable {
 
 /// Checks what a request shows beside the client's credential: a DPoP proof, or the certificate of its connection.
 final class ProofChecker: Sendable {
-    // Guards the identifiers of proofs that were seen.
-    private let seen = Mutex(ReplayCache(capacity: rememberedProofs))
+    private let seen = ReplayMemory(capacity: rememberedProofs)
     let nonces: DPoPNonces
     private let now: @Sendable () -> UnixTime
 
-    /// Proofs live for a minute or two: room for a thousand a second.
-    private static let rememberedProofs = 200_000
+    /// Of one client. Proofs live for a minute or two: room for as many requests as one address may make.
+    private static let rememberedProofs = 60_000
 
     init(nonces: DPoPNonces, now: @escaping @Sendable () -> UnixTime) {
         self.nonces = nonces
@@ -37,18 +35,20 @@ final class ProofChecker: Sendable {
 
     /// The key of the request; nil when it shows none. A proof wins over the certificate: whoever sends one wants a token
     /// for connections that will come later.
-    func presentedKey(_ call: TokenCall) throws(TokenRefusal) -> PresentedKey? {
+    func presentedKey(_ call: TokenCall, of client: AuthenticatedClient) throws(TokenRefusal) -> PresentedKey? {
         guard call.proofs.count <= 1 else {
             throw TokenRefusal(.invalidDPoPProof, "there is more than one header field `DPoP`")
         }
-        if let proof = call.proofs.first { return try checked(proof, call) }
+        if let proof = call.proofs.first { return try checked(proof, call, client) }
         guard let peer = call.peer, let confirmation = Confirmation(certificateThumbprint: peer.leafDigest) else {
             return nil
         }
         return PresentedKey(confirmation, expiresAt: peer.expiresAt, use: .bearer)
     }
 
-    private func checked(_ proof: String, _ call: TokenCall) throws(TokenRefusal) -> PresentedKey {
+    private func checked(
+        _ proof: String, _ call: TokenCall, _ client: AuthenticatedClient
+    ) throws(TokenRefusal) -> PresentedKey {
         let time = now().seconds
         let verified: VerifiedDPoPProof
         do {
@@ -58,9 +58,9 @@ final class ProofChecker: Sendable {
         } catch {
             throw TokenRefusal(error.code, error.description)
         }
-        let outcome = seen.withLock {
-            $0.insert(verified.tokenID, of: verified.keyThumbprint, until: verified.replayableUntil, now: time)
-        }
+        let outcome = seen.insert(
+            verified.tokenID, of: verified.keyThumbprint, client: client.agent, until: verified.replayableUntil,
+            now: time)
         switch outcome {
         case .fresh: break
         case .replayed, .ended: throw TokenRefusal(.invalidDPoPProof, "the proof was used before")

@@ -53,6 +53,13 @@ package struct ReplayCache: Sendable {
         return .fresh
     }
 
+    /// Whether nothing is left that has not ended at this time.
+    package mutating func isEmpty(at now: Int64) -> Bool {
+        latest = max(latest, now)
+        forgetEnded()
+        return known.isEmpty
+    }
+
     private mutating func forgetEnded() {
         while let first = byEnd.first, first.end <= latest {
             known.remove(first.digest)
