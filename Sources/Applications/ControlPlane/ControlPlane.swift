@@ -230,6 +230,13 @@ package struct ControlPlane: Sendable {
             return false
         }
         group.addTask {
+            await BarredAgents(
+                directory: parts.directory, registry: parts.registry, authorities: parts.authorities,
+                revocations: parts.revocations, logger: logger, randomBytes: world.randomBytes
+            ).run(sleep: world.sleep)
+            return false
+        }
+        group.addTask {
             await prune(parts)
             return false
         }

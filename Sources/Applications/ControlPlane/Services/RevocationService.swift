@@ -18,7 +18,7 @@ struct RevocationService: Agentshield_Admin_V1_Revocation.SimpleServiceProtocol 
             let subject = try Self.parse(request.subject)
             let record = try await register.revoke(
                 subject, reason: request.reason,
-                expiresAt: request.expiresAt == 0 ? nil : UnixTime(seconds: request.expiresAt),
+                expiresAt: end(request, of: subject),
                 latestEnd: latestEnd(of: subject), sparing: authorityKeys, by: caller.audit, requestID: caller.requestID
             )
             return Agentshield_Admin_V1_RevokedItem(record)
@@ -50,10 +50,21 @@ struct RevocationService: Agentshield_Admin_V1_Revocation.SimpleServiceProtocol 
         }
     }
 
+    /// The end that the caller knows. An agent stays revoked until somebody takes it back.
+    private func end(_ request: Agentshield_Admin_V1_RevokeRequest, of subject: RevokedSubject) -> UnixTime? {
+        if case .agent = subject { return nil }
+        return request.expiresAt == 0 ? nil : UnixTime(seconds: request.expiresAt)
+    }
+
     /// Nothing lives longer than the authority that signed it: the latest end of them all bounds every credential.
     private func latestEnd(of subject: RevokedSubject) -> UnixTime {
-        // A JWT-SVID has a `jti`, and so has a WIT-SVID.
-        let kinds: Set<AuthorityRecord.Kind> = if case .jwtID = subject { [.jwt, .wit] } else { [.x509] }
+        let kinds: Set<AuthorityRecord.Kind> =
+            switch subject {
+            // JWT-SVIDs, WIT-SVIDs and access tokens have a `jti`.
+            case .jwtID: [.jwt, .wit, .oauth, .entra]
+            case .chainRoot: [.oauth, .entra]
+            case .agent, .serial, .key: [.x509]
+            }
         return authorities.records.filter { kinds.contains($0.kind) }.map(\.notAfter).max()
             ?? UnixTime(milliseconds: .max)
     }

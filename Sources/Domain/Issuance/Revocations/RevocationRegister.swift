@@ -181,10 +181,9 @@ package final class RevocationRegister: Sendable {
 
     private func end(of subject: RevokedSubject, _ known: UnixTime?, _ latest: UnixTime) -> UnixTime? {
         switch subject {
-        case .agent: nil
+        case .agent, .key: known
         case .serial(let serial): serials.end(of: serial) ?? known ?? latest
         case .jwtID, .chainRoot: known ?? latest
-        case .key: known
         }
     }
 
