@@ -17,6 +17,7 @@ from stage.rotation import RotationWatch  # noqa: E402
 
 
 def pytest_configure(config):
+    config.pluginmanager.import_plugin("harness.parallel")
     if not os.access(shield.default_binary(), os.X_OK):
         pytest.exit(
             f"no agentshield at {shield.default_binary()}; run `swift build --product agentshield` "
@@ -35,14 +36,15 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """What watches a minute of rotation looks at the end, while the other tests run."""
-    items.sort(key=lambda item: "rotation_watch" in item.fixturenames)
+    if not hasattr(config, "workerinput"):
+        items.sort(key=lambda item: "rotation_watch" in item.fixturenames)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _rotation_in_the_background(request):
-    if any("rotation_watch" in item.fixturenames for item in request.session.items):
+    if not hasattr(request.config, "workerinput") and any("rotation_watch" in item.fixturenames for item in request.session.items):
         request.getfixturevalue("rotation_watch")
 
 

@@ -58,6 +58,7 @@ WEEK = 32
 """Longer than every authority that the agent knew."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["auto", "always"])
 def test_a_week_of_sleep(laptop, mode):
     """Every authority that the agent knew has ended; it builds its trust anew from the operator's bundle"""
@@ -66,6 +67,7 @@ def test_a_week_of_sleep(laptop, mode):
     domain.serves(within=60)
 
 
+@pytest.mark.long
 def test_a_week_off_and_then_started(laptop):
     domain = laptop("week-off.test", server=SHORT, agent=["-rebootstrapMode", "auto"])
     domain.end(domain.agent)
@@ -74,6 +76,7 @@ def test_a_week_off_and_then_started(laptop):
     domain.serves(within=60)
 
 
+@pytest.mark.long
 def test_never_means_never(laptop):
     """Without the operator's leave the agent ends with a message that says what to do"""
     domain = laptop("never.test", server=SHORT)

@@ -23,6 +23,8 @@ from stage.clock import Clock, compiled
 from stage.deployment import Deployment, log_events, uid_selector
 from wire.workload import first
 
+pytestmark = pytest.mark.long
+
 HOUR = 3600
 PATIENCE = 90.0
 """Seconds until what comes by itself has to be there: node agents look at the clock once a minute."""

@@ -24,7 +24,7 @@ from wire import messages as m
 from wire.admin import entry
 from wire.spire_agent import SpireAgent
 
-SECONDS = float(os.environ.get("AGENTSHIELD_CRASH_SECONDS", "40"))
+SECONDS = float(os.environ.get("AGENTSHIELD_CRASH_SECONDS", "60"))
 
 
 class Act(Writes):

@@ -18,7 +18,7 @@ from stage.laptop import Laptop
 from stage.tracer import Deadly, Writes, deadly_start, why_not
 from wire import messages as m
 
-SECONDS = float(os.environ.get("AGENTSHIELD_CRASH_SECONDS", "40"))
+SECONDS = float(os.environ.get("AGENTSHIELD_CRASH_SECONDS", "60"))
 DEATH = 20.0
 """Seconds in which an act comes to its end, or the agent to its own."""
 TOKENS = 8

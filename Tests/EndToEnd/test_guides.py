@@ -14,6 +14,9 @@ from harness.domain import temporary_folder
 from stage.guide import ROOT, Guide
 from wire.keys import new_key
 
+# They name the same ports.
+pytestmark = pytest.mark.together("guides")
+
 INTEROP = Path(__file__).resolve().parent.parent / "Interop"
 
 

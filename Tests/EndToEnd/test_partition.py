@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import pytest
 
 from harness import domain as shield
 from harness.polling import eventually
@@ -58,6 +59,7 @@ def wait_until_all_hold(swarm: Swarm, ids: set[str], within: float) -> None:
     eventually(none_missing, f"every workload has {sorted(ids)}", within=within, every=0.5)
 
 
+@pytest.mark.long
 def test_two_hundred_agents_come_back_one_after_the_other():
     domain = shield.start_server("partition.test", extra=["-logLevel", "error"])
     port = int(domain.node_api.rpartition(":")[2])

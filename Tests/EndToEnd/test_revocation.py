@@ -292,6 +292,7 @@ def verdict(api, token: str) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
+@pytest.mark.long
 def test_a_lost_push_is_made_up_for_and_silence_is_not_taken_for_good_news(on_a_line):
     domain, line = on_a_line
     for path in ("/refunds", "/other"):

@@ -3,12 +3,15 @@
 import datetime
 
 import jwt
+import pytest
 from cryptography import x509
 
 from harness import rules
 from harness.polling import eventually
 from stage.deployment import log_events
 from stage.rotation import SAMPLES
+
+pytestmark = [pytest.mark.long, pytest.mark.together("rotation")]
 
 
 def test_every_sample_is_valid_and_the_authority_changed(rotation_watch):

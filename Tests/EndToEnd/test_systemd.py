@@ -12,6 +12,7 @@ from test_audit import svids
 pytestmark = [
     pytest.mark.skipif(PERL is None, reason="the workload of these tests needs perl"),
     pytest.mark.skipif(os.geteuid() != 0, reason="making control groups needs root"),
+    pytest.mark.together("systemd's control groups"),
 ]
 
 

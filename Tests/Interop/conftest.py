@@ -12,6 +12,7 @@ from harness.process import Process
 
 
 def pytest_configure(config):
+    config.pluginmanager.import_plugin("harness.parallel")
     if not os.access(shield.default_binary(), os.X_OK):
         pytest.exit(
             f"no agentshield at {shield.default_binary()}; run `swift build --product agentshield` "

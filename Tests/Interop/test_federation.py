@@ -796,6 +796,7 @@ class TestDeletion:
         one.wait_for_ids()
 
 
+@pytest.mark.long
 def test_the_other_side_rotates_twice_while_we_poll(start):
     """Bundles are fetched ahead of every rotation: no call across fails for want of a key."""
     here = start("here.test")

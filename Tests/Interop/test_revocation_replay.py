@@ -122,6 +122,7 @@ def test_an_older_state_is_not_taken_and_the_operator_is_told(server, agent):
     agent.wait_for("/other", "/refunds", within=60)
 
 
+@pytest.mark.long
 def test_a_server_that_has_forgotten_the_service_undoes_nothing(server, agent):
     server.offer(server.snapshot(9, "/refunds"))
     agent.wait_for("/other", within=30)

@@ -549,6 +549,7 @@ def test_a_server_that_is_away(spire, joined):
     joined.wait_for("/new", "/work", within=30)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["SyncAuthorizedEntries", "GetBundle"])
 def test_waits_grow_while_the_server_is_unavailable(spire, joined, method):
     """SPIRE's back-off: half as long again each time, a tenth more or less, up to 48 times the interval"""

@@ -105,6 +105,7 @@ def test_a_node_attests_by_its_certificate(nodes, pki, kind):
         ])  # fmt: skip
 
 
+@pytest.mark.long
 def test_an_rsa_key_of_8192_bits_is_taken(nodes, pki):
     """The limit itself, as leaf and as intermediate authority"""
     _, root, _ = pki
