@@ -17,6 +17,7 @@ from typing import Optional
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import NodeManager
 
 FOLDER = pytest.StashKey[str]()
 
@@ -83,6 +84,10 @@ def groups_file(config) -> Path:
     if FOLDER not in config.stash:
         config.stash[FOLDER] = tempfile.mkdtemp(prefix="agentshield-tests-")
     return Path(config.stash[FOLDER], "groups.json")
+
+
+# Seconds that an interrupted worker has to end what it started, before it is killed and its processes live on.
+NodeManager.EXIT_TIMEOUT = 60
 
 
 @pytest.hookimpl(optionalhook=True)
