@@ -187,6 +187,9 @@ let testTargets: [Target] = [
             "SPIFFE", crypto, grdb,
         ]),
     tests(
+        "AuthenticationTests",
+        ["Authentication", "AgentShieldTesting", "JOSE", "OAuth", "SPIFFE", crypto, cryptoExtras]),
+    tests(
         "BundleEndpointClientTests",
         ["BundleEndpointClient", "AgentShieldTesting", "SPIFFE", nioCore, nioPosix, nioSSL]),
     tests(
