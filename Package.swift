@@ -93,7 +93,7 @@ let adapters: [Target] = [
         ]),
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
     library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
-    library("Adapters", "WebFetch", [nioCore, nioPosix, nioSSL, nioHTTP1]),
+    library("Adapters", "WebFetch", ["JOSE", "OAuth", "Authentication", nioCore, nioPosix, nioSSL, nioHTTP1]),
     library("Adapters", "BundleEndpointClient", ["SPIFFE", "PeerTLS", "WebFetch"]),
     library(
         "Adapters", "PeerRPC",
@@ -189,6 +189,9 @@ let testTargets: [Target] = [
     tests(
         "AuthenticationTests",
         ["Authentication", "AgentShieldTesting", "JOSE", "OAuth", "SPIFFE", crypto, cryptoExtras]),
+    tests(
+        "WebFetchTests",
+        ["WebFetch", "Authentication", "OAuth", "SPIFFE", nioCore, nioPosix, nioSSL, crypto]),
     tests(
         "BundleEndpointClientTests",
         ["BundleEndpointClient", "AgentShieldTesting", "SPIFFE", nioCore, nioPosix, nioSSL]),

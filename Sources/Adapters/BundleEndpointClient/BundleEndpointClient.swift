@@ -44,8 +44,9 @@ package struct BundleEndpointClient: Sendable {
     ) async throws(BundleEndpointError) -> [UInt8] {
         let target = FetchTarget(host: url.host, port: url.port, path: url.target, authority: url.authority)
         do throws(WebFetchError) {
-            return try await WebFetch(timeout: timeout, maximumLength: Self.maximumLength)
-                .get(target, proof(authentication))
+            // Any address: whoever names an endpoint decides where the control plane may go.
+            let fetch = WebFetch(timeout: timeout, maximumLength: Self.maximumLength, rule: .any)
+            return try await fetch.get(target, proof(authentication)).bytes
         } catch {
             throw BundleEndpointError(error)
         }
@@ -85,7 +86,8 @@ package enum BundleEndpointError: Error, Sendable, CustomStringConvertible {
         switch error {
         case .unreachable(let reason): self = .unreachable(reason)
         case .unverified(let reason): self = .unverified(reason)
-        case .status(let code): self = .status(code)
+        case .status(let code), .redirect(let code, _): self = .status(code)
+        case .refusedAddress(let address): self = .unreachable("the address \(address) is refused")
         case .tooLarge: self = .tooLarge
         case .timeout: self = .timeout
         }

@@ -1,6 +1,8 @@
+import JOSE
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import OAuth
 
 /// Sends the one request of a connection and collects its answer within a limit.
 ///
@@ -11,10 +13,11 @@ final class DocumentHandler: ChannelInboundHandler {
 
     private let target: FetchTarget
     private let limit: Int
-    private let answer: EventLoopPromise<[UInt8]>
+    private let answer: EventLoopPromise<WebDocument>
     private var body: [UInt8] = []
+    private var cacheControl: String?
 
-    init(_ target: FetchTarget, limit: Int, answer: EventLoopPromise<[UInt8]>) {
+    init(_ target: FetchTarget, limit: Int, answer: EventLoopPromise<WebDocument>) {
         self.target = target
         self.limit = limit
         self.answer = answer
@@ -34,7 +37,9 @@ final class DocumentHandler: ChannelInboundHandler {
         switch unwrapInboundIn(data) {
         case .head(let head) where head.status.code / 100 == 1: break
         case .head(let head):
-            guard head.status == .ok else { return fail(context, .status(Int(head.status.code))) }
+            guard head.status == .ok else { return fail(context, Self.refusal(head)) }
+            let directives = head.headers[canonicalForm: "cache-control"]
+            cacheControl = directives.isEmpty ? nil : directives.joined(separator: ",")
             if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > limit {
                 return fail(context, .tooLarge)
             }
@@ -42,7 +47,7 @@ final class DocumentHandler: ChannelInboundHandler {
             guard body.count + part.readableBytes <= limit else { return fail(context, .tooLarge) }
             body.append(contentsOf: part.readableBytesView)
         case .end:
-            answer.succeed(body)
+            answer.succeed(WebDocument(bytes: body, cacheControl: cacheControl))
             context.close(promise: nil)
         }
     }
@@ -60,6 +65,14 @@ final class DocumentHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         answer.fail(WebFetchError.unreachable("the connection ended early"))
         context.fireChannelInactive()
+    }
+
+    /// Of a redirect only the host is kept: the rest of the place may be made for the log's reader.
+    private static func refusal(_ head: HTTPResponseHead) -> WebFetchError {
+        let code = Int(head.status.code)
+        guard code / 100 == 3 else { return .status(code) }
+        let place = head.headers.first(name: "location").flatMap { try? WebURL($0) }
+        return .redirect(code, host: place.map(\.host.truncatedForMessage))
     }
 
     private func fail(_ context: ChannelHandlerContext, _ error: WebFetchError) {

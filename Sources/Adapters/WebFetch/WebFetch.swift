@@ -6,6 +6,8 @@ package import NIOSSL
 /// Fetches documents from servers that are not ours.
 ///
 /// One GET on a connection of its own: no redirects, no reuse, no session that a later fetch could resume unverified.
+/// Where a rule says which addresses may be reached, the host is resolved once, every address that it stands for has
+/// to be allowed, and the connection goes to one of these addresses and not to the name again.
 package struct WebFetch: Sendable {
     /// How the server has to prove itself.
     package enum Authentication: Sendable {
@@ -13,6 +15,8 @@ package struct WebFetch: Sendable {
         case web(WebRoots)
         /// By certificates that this function judges, with nothing else; a text says why they do not count.
         case judged(@Sendable ([NIOSSLCertificate]) -> String?)
+        /// Not at all: HTTP without TLS, which is for this machine alone whatever the rule says.
+        case nothing
     }
 
     /// The authorities that certificates of the web are verified with.
@@ -23,39 +27,42 @@ package struct WebFetch: Sendable {
         case pem([UInt8])
     }
 
+    /// The most addresses of a host that are tried.
+    private static let maximumAttempts = 4
+
     private let timeout: Duration
     private let maximumLength: Int
+    private let rule: AddressRule
+    private let resolve: HostAddresses.Resolve
 
     /// - Parameters:
     ///   - timeout: how long a fetch may take altogether.
     ///   - maximumLength: the largest document that is read, in bytes.
-    package init(timeout: Duration, maximumLength: Int) {
-        self.timeout = timeout
-        self.maximumLength = maximumLength
+    ///   - rule: the addresses that may be reached.
+    package init(timeout: Duration, maximumLength: Int, rule: AddressRule) {
+        self.init(timeout: timeout, maximumLength: maximumLength, rule: rule, resolve: HostAddresses.resolve)
     }
 
-    /// The body of the server's answer, which has to be 200.
+    init(timeout: Duration, maximumLength: Int, rule: AddressRule, resolve: @escaping HostAddresses.Resolve) {
+        self.timeout = timeout
+        self.maximumLength = maximumLength
+        self.rule = rule
+        self.resolve = resolve
+    }
+
+    /// The server's answer, which has to be 200.
     package func get(
         _ target: FetchTarget, _ authentication: Authentication
-    ) async throws(WebFetchError) -> [UInt8] {
+    ) async throws(WebFetchError) -> WebDocument {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        let answer = eventLoop.makePromise(of: [UInt8].self)
+        let answer = eventLoop.makePromise(of: WebDocument.self)
         let deadline = eventLoop.scheduleTask(in: TimeAmount(timeout)) { answer.fail(WebFetchError.timeout) }
-        ClientBootstrap(group: eventLoop)
-            .connectTimeout(TimeAmount(timeout))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(Self.tlsHandler(target, authentication, answer))
-                    try pipeline.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
-                    try pipeline.addHandler(DocumentHandler(target, limit: maximumLength, answer: answer))
-                }
-            }
-            .connect(host: target.host, port: target.port)
+        connect(target, authentication, answer, on: eventLoop)
             .whenComplete { result in
                 switch result {
                 // However the fetch ends, the connection ends with it.
                 case .success(let channel): answer.futureResult.whenComplete { _ in channel.close(promise: nil) }
+                case .failure(let error as WebFetchError): answer.fail(error)
                 case .failure(let error): answer.fail(WebFetchError.unreachable("\(error)"))
                 }
             }
@@ -73,9 +80,70 @@ package struct WebFetch: Sendable {
         }
     }
 
+    private func connect(
+        _ target: FetchTarget, _ authentication: Authentication, _ answer: EventLoopPromise<WebDocument>,
+        on eventLoop: any EventLoop
+    ) -> EventLoopFuture<any Channel> {
+        var rule = rule
+        if case .nothing = authentication { rule = .loopback }
+        guard rule != .any else {
+            return bootstrap(target, authentication, answer, on: eventLoop, timeout: timeout)
+                .connect(host: target.host, port: target.port)
+        }
+        // Looking a name up blocks a thread, for longer than the fetch may take if the name servers are silent.
+        return NIOThreadPool.singleton
+            .runIfActive(eventLoop: eventLoop) { [resolve, rule] in
+                let addresses = try resolve(target.host, target.port)
+                guard !addresses.isEmpty else { throw WebFetchError.unreachable("the host has no address") }
+                for address in addresses where !rule.allows(AddressKind(address)) {
+                    throw WebFetchError.refusedAddress(address.ipAddress ?? "of an unknown kind")
+                }
+                return Array(addresses.prefix(Self.maximumAttempts))
+            }
+            .flatMap { addresses in
+                // One that swallows packets leaves the others their share of the time.
+                connect(
+                    to: addresses[...], target, authentication, answer, on: eventLoop,
+                    timeout: timeout / addresses.count)
+            }
+    }
+
+    /// Connects to the first of these addresses that answers.
+    private func connect(
+        to addresses: ArraySlice<SocketAddress>, _ target: FetchTarget, _ authentication: Authentication,
+        _ answer: EventLoopPromise<WebDocument>, on eventLoop: any EventLoop, timeout: Duration
+    ) -> EventLoopFuture<any Channel> {
+        guard let address = addresses.first else {
+            return eventLoop.makeFailedFuture(WebFetchError.unreachable("the host has no address"))
+        }
+        let attempt = bootstrap(target, authentication, answer, on: eventLoop, timeout: timeout).connect(to: address)
+        guard addresses.count > 1 else { return attempt }
+        return attempt.flatMapError { _ in
+            connect(to: addresses.dropFirst(), target, authentication, answer, on: eventLoop, timeout: timeout)
+        }
+    }
+
+    private func bootstrap(
+        _ target: FetchTarget, _ authentication: Authentication, _ answer: EventLoopPromise<WebDocument>,
+        on eventLoop: any EventLoop, timeout: Duration
+    ) -> ClientBootstrap {
+        ClientBootstrap(group: eventLoop)
+            .connectTimeout(TimeAmount(timeout))
+            .channelInitializer { [maximumLength] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    if let handler = try Self.tlsHandler(target, authentication, answer) {
+                        try pipeline.addHandler(handler)
+                    }
+                    try pipeline.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
+                    try pipeline.addHandler(DocumentHandler(target, limit: maximumLength, answer: answer))
+                }
+            }
+    }
+
     private static func tlsHandler(
-        _ target: FetchTarget, _ authentication: Authentication, _ answer: EventLoopPromise<[UInt8]>
-    ) throws -> NIOSSLClientHandler {
+        _ target: FetchTarget, _ authentication: Authentication, _ answer: EventLoopPromise<WebDocument>
+    ) throws -> NIOSSLClientHandler? {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
         configuration.applicationProtocols = ["http/1.1"]
@@ -83,6 +151,7 @@ package struct WebFetch: Sendable {
         let isAddress = (try? SocketAddress(ipAddress: target.host, port: 0)) != nil
         let name = isAddress ? nil : target.host
         switch authentication {
+        case .nothing: return nil
         case .web(let roots):
             if case .pem(let bytes) = roots {
                 configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(bytes))
@@ -123,14 +192,25 @@ package struct FetchTarget: Sendable {
     }
 }
 
+/// A document and what its server says about keeping it.
+package struct WebDocument: Sendable, Equatable {
+    package let bytes: [UInt8]
+    /// The header field `Cache-Control`; several of them are joined by commas.
+    package let cacheControl: String?
+}
+
 /// Why no document was fetched.
-package enum WebFetchError: Error, Sendable {
+package enum WebFetchError: Error, Sendable, Equatable {
     /// No connection, or one that broke.
     case unreachable(String)
     /// The server did not prove itself.
     case unverified(String)
-    /// An answer other than 200; redirects are not followed.
+    /// The host stands for an address that the rule does not allow.
+    case refusedAddress(String)
+    /// An answer that is neither 200 nor a redirect.
     case status(Int)
+    /// An answer that names another place, with its host if it has one; it is not followed.
+    case redirect(Int, host: String?)
     case tooLarge
     case timeout
 }
