@@ -116,9 +116,10 @@ let applications: [Target] = [
     library(
         "Applications", "ControlPlane",
         [
-            "SPIFFE", "JOSE", "OAuth", "TransparencyLog", "Attestation", "AuditTrail", "Registry", "AgentDirectory",
+            "SPIFFE", "JOSE", "OAuth", "TransparencyLog", "Attestation", "Authentication", "AuditTrail", "Registry",
+            "AgentDirectory",
             "Issuance", "TokenService", "Revocation", "SQLiteStorage",
-            "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "ControlPlaneAPI", "Observability", logging,
+            "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch", "ControlPlaneAPI", "Observability", logging,
             lifecycle, grpcCore,
             grpcProtobuf, protobuf,
             hummingbird, httpTypes, nioCore, nioSSL, crypto,
@@ -147,7 +148,7 @@ let executables: [Target] = [
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "LaunchSystem", "JOSE", "SPIFFE", "Attestation", "TransparencyLog", "Registry", "Issuance", "PeerRPC",
+            "LaunchSystem", "JOSE", "SPIFFE", "Attestation", "Authentication", "TransparencyLog", "Registry", "Issuance", "PeerRPC",
             "WorkloadAPI", "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent",
             argumentParser, yams, subprocess, system,
             logging, unixSignals, grpcCore, protobuf,
@@ -218,7 +219,8 @@ let testTargets: [Target] = [
     tests(
         "TokenServiceTests",
         [
-            "TokenService", "AgentDirectory", "AgentShieldTesting", "AuditTrail", "Issuance", "JOSE", "OAuth", "Registry",
+            "TokenService", "AgentDirectory", "AgentShieldTesting", "AuditTrail", "Authentication", "Issuance", "JOSE", "OAuth",
+            "Registry",
             "Revocation", "SPIFFE", "TransparencyLog", crypto,
         ]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),

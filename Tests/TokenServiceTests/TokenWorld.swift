@@ -1,6 +1,7 @@
 import AgentDirectory
 import AgentShieldTesting
 import AuditTrail
+import Authentication
 import Crypto
 import Issuance
 import JOSE
@@ -87,9 +88,11 @@ final class TokenWorld: Sendable {
         service = TokenService(
             directory: { directory.snapshot }, authorities: authorities, revocations: revocations, audit: log,
             refusals: RefusalRecorder(log: log, now: clock.now, sleep: { try await Task.sleep(for: $0) }),
-            trust: ClientTrust(jwtAuthorities: { domain in
-                domain == trustDomain ? authorities.bundle.jwtAuthorities : nil
-            }),
+            trust: ClientTrust(
+                jwtAuthorities: { $0 == trustDomain ? authorities.bundle.jwtAuthorities : nil },
+                issuers: try IssuerKeyring(
+                    [OutsideIssuer.trusted("ci"), OutsideIssuer.trusted("other")], now: clock.now, observe: { _ in },
+                    fetch: { _ throws(IssuerDocumentError) in throw .timeout })),
             names: { Self.names }, now: clock.now, randomBytes: Self.randomBytes)
     }
 

@@ -1,6 +1,7 @@
 import AgentDirectory
 import Attestation
 import AuditTrail
+import Authentication
 import ControlPlaneAPI
 import GRPCCore
 import Issuance
@@ -13,6 +14,7 @@ package import SPIFFE
 import SQLiteStorage
 import Synchronization
 import TokenService
+import WebFetch
 
 /// The control plane of one trust domain: authority, registry, audit log, and the APIs in front of them.
 package struct ControlPlane: Sendable {
@@ -182,7 +184,7 @@ package struct ControlPlane: Sendable {
                 bundle: { parts.authorities.verificationBundle(of: $0) }, authorizer: .anyVerified, now: world.now),
             log: parts.log, authorities: parts.authorities,
             discovery: try OIDCDiscovery(configuration, authorities: parts.authorities),
-            tokens: tokenEndpoints(parts, addresses), logger: logger,
+            tokens: try tokenEndpoints(parts, addresses), logger: logger,
             listening: { port in addresses.setHTTPS(host: configuration.bindAddress, port: port) })
         let listeners = Listeners(nodeAPI: nodeAPI, admin: admin, https: https)
         // Only the listeners come to an end by themselves: at the stop request, drained. The rest is cancelled then.
@@ -298,16 +300,21 @@ package struct ControlPlane: Sendable {
     }
 
     /// The token service and what stands in front of it.
-    private func tokenEndpoints(_ parts: Parts, _ addresses: Addresses) -> TokenEndpoints {
+    private func tokenEndpoints(_ parts: Parts, _ addresses: Addresses) throws -> TokenEndpoints {
         let names = { @Sendable [configuration] () -> TokenServiceNames? in
             addresses.httpsPort.map { configuration.tokenServiceNames(httpsPort: $0) }
         }
         let keys = FederatedTokenKeys(authorities: parts.authorities, registry: parts.registry)
+        let documents = IssuerDocuments()
+        let issuers = try IssuerKeyring(
+            configuration.trustedIssuers, now: world.now, observe: { [logger] in logger.report($0) },
+            fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
         return TokenEndpoints(
             service: TokenService(
                 directory: { parts.directory.snapshot }, authorities: parts.authorities,
                 revocations: parts.revocations, audit: parts.log, refusals: parts.refusals,
-                trust: ClientTrust(jwtAuthorities: { keys.keys(of: $0) }), names: names, now: world.now,
+                trust: ClientTrust(jwtAuthorities: { keys.keys(of: $0) }, issuers: issuers), names: names,
+                now: world.now,
                 randomBytes: world.randomBytes),
             metadata: TokenMetadata(configuration, authorities: parts.authorities, names: names),
             limiter: RateLimiter(
@@ -360,6 +367,20 @@ package struct ControlPlane: Sendable {
             resource: AuditEvent.ResourceField(kind: "control-plane", id: configuration.trustDomain.name),
             decision: AuditEvent.DecisionField(action: action, result: .none),
             correlation: AuditEvent.CorrelationField(requestID: Hex.encode(world.randomBytes(16))))
+    }
+}
+
+extension Logger {
+    /// Tells of a fetch of an outside issuer's keys.
+    fileprivate func report(_ report: IssuerKeyReport) {
+        switch report {
+        case .refreshed(let issuer, let passedOver):
+            info("read the keys of an issuer", metadata: ["issuer": "\(issuer)", "secret": "\(passedOver.secret)"])
+        case .failed(let issuer, let error, let keepsOldKeys):
+            warning(
+                "cannot read the keys of an issuer",
+                metadata: ["issuer": "\(issuer)", "error": "\(error)", "keepsOldKeys": "\(keepsOldKeys)"])
+        }
     }
 }
 

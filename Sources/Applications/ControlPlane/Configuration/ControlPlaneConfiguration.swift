@@ -1,3 +1,4 @@
+package import Authentication
 package import Issuance
 package import Registry
 package import SPIFFE
@@ -32,6 +33,8 @@ package struct ControlPlaneConfiguration: Sendable {
     /// How clients reach HTTPS, `https://host[:port]`: what the names of the token service grow from. Nil means the first
     /// of `serverNames`, or `localhost`, and the port.
     package var publicURL: String?
+    /// Issuers outside whose tokens count where a federated credential names them.
+    package var trustedIssuers: [TrustedIssuer] = []
     /// What is added to JWT- and WIT-SVIDs.
     package var claims = ClaimRules.none
     /// Host names beside that of `jwtIssuer` under which OIDC discovery answers.

@@ -1,6 +1,7 @@
 import AgentDirectory
+package import Authentication
 import Crypto
-package import JOSE
+import JOSE
 import OAuth
 import Revocation
 package import SPIFFE
@@ -9,36 +10,14 @@ package import SPIFFE
 package struct ClientTrust: Sendable {
     /// The JWT authorities of a trust domain: our own, or one that we federate with.
     package var jwtAuthorities: @Sendable (TrustDomain) -> [JWTAuthority]?
-    /// The keys of an outside issuer that is on the operator's list, for this key ID.
-    package var issuerKeys: @Sendable (ExternalKeyQuery) async throws(ExternalKeyError) -> [JWSVerificationKey]
+    /// The outside issuers on the operator's list, with their keys; nil for none.
+    package var issuers: IssuerKeyring?
 
     package init(
-        jwtAuthorities: @escaping @Sendable (TrustDomain) -> [JWTAuthority]?,
-        issuerKeys:
-            @escaping @Sendable (ExternalKeyQuery) async throws(ExternalKeyError) -> [JWSVerificationKey] =
-            { _ async throws(ExternalKeyError) in throw ExternalKeyError(isOurFault: false, reason: "not trusted") }
+        jwtAuthorities: @escaping @Sendable (TrustDomain) -> [JWTAuthority]?, issuers: IssuerKeyring? = nil
     ) {
         self.jwtAuthorities = jwtAuthorities
-        self.issuerKeys = issuerKeys
-    }
-}
-
-/// Which key of which outside issuer is needed.
-package struct ExternalKeyQuery: Sendable {
-    package let issuer: String
-    package let keyID: String?
-    package let algorithm: JWSAlgorithm
-}
-
-/// Why there is no key.
-package struct ExternalKeyError: Error, Sendable {
-    /// Whether the issuer is one that we trust and could not reach.
-    package let isOurFault: Bool
-    package let reason: String
-
-    package init(isOurFault: Bool, reason: String) {
-        self.isOurFault = isOurFault
-        self.reason = reason
+        self.issuers = issuers
     }
 }
 
@@ -268,17 +247,16 @@ final class ClientAuthenticator: Sendable {
         }
         // Keys are fetched only for an issuer that a credential of this agent names.
         guard !candidates.isEmpty else { throw .client("no federated credential names the assertion's issuer") }
+        guard let keyring = trust.issuers, let issuer = keyring.issuer(named: unverified.unverifiedIssuer) else {
+            throw .client("the assertion's issuer is not trusted")
+        }
         let keys: [JWSVerificationKey]
         do {
-            keys = try await trust.issuerKeys(
-                ExternalKeyQuery(
-                    issuer: unverified.unverifiedIssuer, keyID: unverified.keyID, algorithm: unverified.algorithm))
+            keys = try await keyring.keys(of: issuer, keyID: unverified.keyID, algorithm: unverified.algorithm)
         } catch {
-            if error.isOurFault { throw .unavailable(error.reason) }
-            throw .client(error.reason)
+            throw TokenRefusal(error)
         }
-        let policy = ClientAssertionPolicy(
-            kind: .federated, audiences: candidates.flatMap(\.audiences), maximumLifetime: nil)
+        let policy = issuer.assertionPolicy(audiences: candidates.flatMap(\.audiences), maximumLifetime: nil)
         var reason = "the issuer has no key for the assertion"
         for key in keys {
             let verified: VerifiedClientAssertion
@@ -295,6 +273,19 @@ final class ClientAuthenticator: Sendable {
                 agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text)
         }
         throw .client(reason)
+    }
+}
+
+extension TokenRefusal {
+    /// An issuer that cannot be reached is not the client's fault: it may come again.
+    fileprivate init(_ error: IssuerKeyError) {
+        switch error {
+        case .metadata, .keys, .malformedMetadata, .malformedKeys, .badKeysURL, .wrongIssuer, .badLocation, .busy,
+            .cancelled:
+            self = .unavailable(error.description)
+        case .unknownIssuer, .algorithmNotAllowed, .badKeyID, .noSuchKey, .keyIDRequired:
+            self = .client(error.description)
+        }
     }
 }
 

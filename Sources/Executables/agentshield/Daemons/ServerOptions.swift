@@ -1,5 +1,6 @@
 import ArgumentParser
 import Attestation
+import Authentication
 import ControlPlane
 import Registry
 import SPIFFE
@@ -27,6 +28,13 @@ struct ServerOptions: ParsableArguments {
         name: .flag("publicURL"),
         help: "How clients reach HTTPS, such as https://id.example.org: names of the token service grow from it.")
     var publicURL: String?
+    @Option(
+        name: .flag("trustedIssuer"),
+        help: """
+            Issuer whose tokens federated credentials may name: "URL [jwks_uri=URL] [jwks=FILE] [ca=FILE] [private] \
+            [loopback_http]"; repeat for more.
+            """)
+    var trustedIssuers: [String] = []
     @Option(name: .flag("oidcDomain"), help: "A further host name for OIDC discovery; repeat for more.")
     var oidcDomains: [String] = []
     @Flag(name: .flag("oidcSetKeyUse"), help: "Say `use: sig` of the keys of OIDC discovery.")
@@ -122,6 +130,9 @@ struct ServerOptions: ParsableArguments {
         configuration.nodeSVIDTTL = try settings.seconds("agent_ttl", flag: agentTTL)
         configuration.jwtIssuer = try settings.text("jwt_issuer", flag: jwtIssuer)
         configuration.publicURL = try publicURL(settings)
+        configuration.trustedIssuers = try settings.list("trusted_issuers", flag: trustedIssuers).map {
+            try parseTrustedIssuer($0, settings.name("trusted_issuers"))
+        }
         configuration.claims = settings.file.claims
         configuration.oidcDomains = settings.list("oidc_domains", flag: oidcDomains)
         configuration.oidcSetKeyUse = try settings.flag("oidc_set_key_use", flag: oidcSetKeyUse)
@@ -280,6 +291,35 @@ private func parseFederation(_ text: String, _ name: String) throws -> Federatio
     }
     return FederationRelationship(
         trustDomain: try parseTrustDomain(words[0], name), bundleEndpointURL: url, profile: profile)
+}
+
+/// `URL [jwks_uri=URL] [jwks=FILE] [ca=FILE] [private] [loopback_http]`.
+private func parseTrustedIssuer(_ text: String, _ name: String) throws -> TrustedIssuer {
+    let words = text.split(separator: " ").map { String($0) }
+    guard let issuer = words.first else { throw CommandFailure("\(name): an issuer begins with its url") }
+    var keysURL: String?
+    var keys: [UInt8]?
+    var roots = TrustedIssuer.Roots.system
+    var flags: Set<String> = []
+    for word in words.dropFirst() {
+        let parts = word.split(separator: "=", maxSplits: 1).map { String($0) }
+        switch (parts[0], parts.count) {
+        case ("jwks_uri", 2): keysURL = parts[1]
+        case ("jwks", 2): keys = try LocalFile.read(absolute(parts[1]), limit: IssuerKeys.maximumBytes)
+        case ("ca", 2): roots = .pem(try LocalFile.read(absolute(parts[1]), limit: PEM.maximumLength))
+        case ("private", 1), ("loopback_http", 1): flags.insert(parts[0])
+        default:
+            throw CommandFailure(
+                "\(name): `\(word)` is none of jwks_uri=URL, jwks=FILE, ca=FILE, private and loopback_http")
+        }
+    }
+    do {
+        return try TrustedIssuer(
+            issuer: issuer, jwksURI: keysURL, jwks: keys, roots: roots,
+            allowsPrivateAddresses: flags.contains("private"), allowsLoopbackHTTP: flags.contains("loopback_http"))
+    } catch {
+        throw CommandFailure("\(name): `\(issuer)`: \(error)")
+    }
 }
 
 /// `CHAIN:KEY`, or one file that holds both.
