@@ -148,7 +148,8 @@ let executables: [Target] = [
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "LaunchSystem", "JOSE", "SPIFFE", "Attestation", "Authentication", "TransparencyLog", "Registry", "Issuance", "PeerRPC",
+            "LaunchSystem", "JOSE", "SPIFFE", "OAuth", "Attestation", "Authentication", "TransparencyLog", "Registry",
+            "AgentDirectory", "Issuance", "PeerRPC",
             "WorkloadAPI", "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent",
             argumentParser, yams, subprocess, system,
             logging, unixSignals, grpcCore, protobuf,

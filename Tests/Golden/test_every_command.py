@@ -10,8 +10,12 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [folder for folder in map(str, (HERE, HERE.parent / "Interop", HERE.parent / "EndToEnd")) if folder not in sys.path]
@@ -29,6 +33,7 @@ DIFFERENT = [
     (r"/tmp/as-\w+", "FOLDER"),
     (r"\b[0-9a-f]{32,}\b", "HEX"),
     (r"(?<![\w+/=-])[\w+/-]{40,}={0,2}(?![\w+/=-])", "BASE64"),
+    (r"https://127\.0\.0\.1:\d+", "https://ADDRESS"),
     (r"\b\d+ s\b", "DURATION"),
     (r"uid([: ])\d+", r"uid\1NUMBER"),
     (r"\b\d{10}\b", "SECONDS"),
@@ -105,7 +110,7 @@ def said(domain):
     """Everything, in the order of a life."""
     said = Transcript()
     gone = nodes(domain, 1)
-    for part in (daemons, entries_and_identities, agents, revocations, federation, authorities, upstream_authorities, the_log):
+    for part in (daemons, entries_and_identities, agents, revocations, federation, authorities, upstream_authorities, directory, the_log):
         part(said, domain, ("-socketPath", domain.admin_socket))
     purge(said, domain, gone, ("-socketPath", domain.admin_socket))
     return said
@@ -238,6 +243,52 @@ def upstream_authorities(said: Transcript, domain, at: tuple) -> None:
             form("upstreamauthority revoke", "-subjectKeyID", old.key_id, *at)
     finally:
         below.discard()
+
+
+def directory(said: Transcript, domain, at: tuple) -> None:
+    who = ["-owner", "ops@example.org"]
+    said.each("blueprint create", *(["-name", name, "-sponsor", "lead@example.org", "-scope", "read write", "-audience", "api://b"]
+                                    for name in ("one", "two")), *at)  # fmt: skip
+    said.both("blueprint show", "-id", "one", *at)
+    said.both("blueprint update", "-id", "one", "-description", "readers", "-maxTokenTTL", "20m",
+              "-credential", "federated_assertion,client_secret,private_key_jwt", *at)  # fmt: skip
+    said.both("blueprint disable", "-id", "two", *at)
+    said.both("blueprint enable", "-id", "two", *at)
+    said.both("blueprint list", *at)
+    said.each("identity create", *(["-name", name, "-spiffeID", f"{domain.id}/{name}", "-blueprint", "one", *who]
+                                   for name in ("a", "b")), *at)  # fmt: skip
+    said.both("identity update", "-id", "a", "-sponsor", "chief@example.org", *at)
+    said.both("identity disable", "-id", "a", "-reason", "odd", *at)
+    said.both("identity enable", "-id", "a", *at)
+    said.each("resource create", *(["-id", f"api://{name}", "-scope", "read", "-description", "text"] for name in ("b", "c")), *at)
+    said.both("resource update", "-id", "api://b", "-agent", "b", "-tokenTTL", "5m", *at)
+    said.both("resource show", "-id", "api://b", *at)
+    said.both("resource list", *at)
+    said.each("grant create", *(["-agent", name, "-resource", "api://b", "-scope", "read", "-expiresIn", "1d"] for name in ("a", "b")), *at)
+    grants = said.both("grant list", "-agent", "a", *at)["grants"] + run_json("grant", "list", "-agent", "b", *at)["grants"]
+    key = ec.generate_private_key(ec.SECP256R1())
+    said.each("federated-credential create",
+              ["-name", "flags", "-issuer", "https://issuer.example", "-subject", "sub", "-audience", "api://x"],
+              ["-parameters", json.dumps({"name": "az", "issuer": "https://gitlab.com", "audiences": ["api://x"], "claimsMatchingExpression":
+                                          {"value": "claims['sub'] matches 'project:*'", "languageVersion": 1}})],
+              "-id", "a", *at)  # fmt: skip
+    token = domain.folder / "assertion.jwt"
+    token.write_text(jwt.encode({"iss": "https://issuer.example", "sub": "sub", "aud": "api://x", "exp": time.time() + 600}, key, "ES256"))
+    said.both("federated-credential test", "-id", "a", "-assertion", token, *at)
+    said.both("federated-credential list", "-id", "a", *at)
+    public = domain.folder / "client.pem"
+    public.write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    said.each("client-credential create", ["-secret"], ["-key", public], "-id", "a", *at)
+    said.both("client-credential list", "-id", "a", *at)
+    said.both("identity show", "-id", "a", *at)
+    ids = [credential["id"] for credential in run_json("client-credential", "list", "-id", "a", *at)["client_credentials"]]
+    said.each("client-credential delete", *(["-credentialID", id] for id in ids), "-id", "a", *at)
+    said.each("federated-credential delete", ["-name", "flags"], ["-name", "az"], "-id", "a", *at)
+    said.each("grant delete", *(["-id", grant["id"]] for grant in grants), *at)
+    said.each("identity retire", ["-id", "a", "-reason", "done"], ["-id", "b"], *at)
+    said.both("identity list", "-state", "retired", *at)
+    said.each("resource delete", ["-id", "api://b"], ["-id", "api://c"], *at)
+    said.each("blueprint delete", ["-id", "one"], ["-id", "two"], *at)
 
 
 def the_log(said: Transcript, domain, at: tuple) -> None:

@@ -28,6 +28,12 @@ COMMANDS = [
     "healthcheck", "logger", "logger get", "logger set", "logger reset", "debug", "debug getinfo", "entry history",
     "bundle history", "api",
     "api fetch", "api fetch x509", "api fetch jwt", "api fetch wit", "api validate", "api validate jwt", "api watch", "svid", "svid watch", "env", "log",
+    *(f"blueprint{act}" for act in ("", " create", " show", " list", " update", " enable", " disable", " delete")),
+    *(f"identity{act}" for act in ("", " create", " show", " list", " update", " disable", " enable", " retire")),
+    *(f"federated-credential{act}" for act in ("", " create", " list", " delete", " test")),
+    *(f"client-credential{act}" for act in ("", " create", " list", " delete")),
+    *(f"resource{act}" for act in ("", " create", " show", " list", " update", " delete")),
+    *(f"grant{act}" for act in ("", " create", " list", " delete")),
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip
 
@@ -69,7 +75,7 @@ def test_every_command_has_a_golden_help():
         inside = False
         for line in run(*command.split(), "--help").stdout.splitlines():
             inside = inside or line.endswith("SUBCOMMANDS:")
-            match = re.match(r"  ([a-z0-9]+)( \(default\))?(\s|$)", line)
+            match = re.match(r"  ([a-z0-9-]+)( \(default\))?(\s|$)", line)
             if inside and match:
                 named.add(f"{command} {match.group(1)}".strip())
     assert named <= set(COMMANDS)

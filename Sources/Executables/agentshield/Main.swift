@@ -57,6 +57,12 @@ struct AgentShieldCommand: AsyncParsableCommand {
                     LoggerCommand.self,
                     Debug.self, HealthCheck.self,
                 ]),
+            CommandGroup(
+                name: "Agents and tokens",
+                subcommands: [
+                    Blueprint.self, Identity.self, FederatedCredentialCommand.self, ClientCredentialCommand.self,
+                    ResourceCommand.self, GrantCommand.self,
+                ]),
             CommandGroup(name: "Workloads", subcommands: [Run.self, API.self, SVID.self, Env.self]),
             CommandGroup(name: "Audit log", subcommands: [Log.self]),
             CommandGroup(name: "More", subcommands: [Validate.self, Demo.self]),

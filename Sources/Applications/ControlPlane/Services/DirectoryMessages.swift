@@ -1,5 +1,5 @@
-import AgentDirectory
-import ControlPlaneAPI
+package import AgentDirectory
+package import ControlPlaneAPI
 import FoundationEssentials
 import JOSE
 import OAuth
@@ -143,7 +143,8 @@ extension Agentshield_Admin_V1_Identity {
 }
 
 extension FederatedCredential {
-    init(_ message: Agentshield_Admin_V1_FederatedCredential) throws {
+    /// As a request or an answer has it.
+    package init(_ message: Agentshield_Admin_V1_FederatedCredential) throws {
         let subject: Subject
         switch message.matching {
         case .subject(let text): subject = .exactly(text)
