@@ -61,7 +61,7 @@ def test_a_life_from_blueprint_to_retirement_is_kept_over_restarts_and_told_by_t
     assert UUID.fullmatch(made["clientId"])
     assert made["tenantId"] == "identities.test" and made["spiffeId"] == f"{domain.id}/agent-a"
     address = made["environment"]["AZURE_AUTHORITY_HOST"]
-    assert address == f"https://127.0.0.1:{domain.https_port}" and made["issuer"] == address + "/oauth2"
+    assert address == f"https://localhost:{domain.https_port}" and made["issuer"] == address + "/oauth2"
     assert made["environment"]["AZURE_CLIENT_ID"] == made["clientId"]
     assert made["environment"]["AZURE_TENANT_ID"] == "identities.test"
     assert made["environment"]["AZURE_FEDERATED_TOKEN_FILE"].endswith("/jwt_svid.token")

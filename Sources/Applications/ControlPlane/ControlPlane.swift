@@ -278,7 +278,7 @@ package struct ControlPlane: Sendable {
                 registry: parts.registry, authorities: parts.authorities, identity: parts.identity,
                 startedAt: world.now(), now: world.now),
             ServerInfoService(
-                version: version, trustDomain: configuration.trustDomain, jwtIssuer: configuration.jwtIssuer,
+                version: version, trustDomain: configuration.trustDomain, names: tokenServiceNames(addresses),
                 addresses: addresses, startedAt: world.now(), now: world.now),
         ]
     }
@@ -299,11 +299,14 @@ package struct ControlPlane: Sendable {
         ]
     }
 
+    /// What the token service is called; nothing until the port is known.
+    private func tokenServiceNames(_ addresses: Addresses) -> @Sendable () -> TokenServiceNames? {
+        { [configuration] in addresses.httpsPort.map { configuration.tokenServiceNames(httpsPort: $0) } }
+    }
+
     /// The token service and what stands in front of it.
     private func tokenEndpoints(_ parts: Parts, _ addresses: Addresses) throws -> TokenEndpoints {
-        let names = { @Sendable [configuration] () -> TokenServiceNames? in
-            addresses.httpsPort.map { configuration.tokenServiceNames(httpsPort: $0) }
-        }
+        let names = tokenServiceNames(addresses)
         let keys = FederatedTokenKeys(authorities: parts.authorities, registry: parts.registry)
         let documents = IssuerDocuments()
         let issuers = try IssuerKeyring(

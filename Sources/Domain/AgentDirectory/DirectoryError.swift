@@ -135,7 +135,7 @@ extension DirectoryError: CustomStringConvertible {
         case .federatedCredentialExists: "the agent has a federated credential of this name"
         case .issuerAndSubjectTaken: "the agent has a federated credential with this issuer and subject"
         case .federatedCredentialNotFound: "federated credential not found"
-        case .badIssuer: "an issuer is an https url, or the jwt issuer of this trust domain"
+        case .badIssuer: "an issuer is an https url, the id of a trust domain, or the jwt issuer of this one"
         case .expressionNotForIssuer:
             "claims expressions are only for "
                 + DirectoryRules.expressionIssuers.map { "`\($0)`" }.joined(separator: ", ")

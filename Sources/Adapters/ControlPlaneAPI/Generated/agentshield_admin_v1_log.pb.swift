@@ -207,8 +207,8 @@ package nonisolated struct Agentshield_Admin_V1_ServerInfo: Sendable {
 
   package var uptimeSeconds: Int64 = 0
 
-  /// `iss` of JWT-SVIDs; empty when they have none.
-  package var jwtIssuer: String = String()
+  /// What the names of the token service grow from, such as `https://id.example.org`; empty while nothing listens.
+  package var publicURL: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -557,7 +557,7 @@ nonisolated extension Agentshield_Admin_V1_GetServerInfoRequest: SwiftProtobuf.M
 
 nonisolated extension Agentshield_Admin_V1_ServerInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ServerInfo"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}trust_domain\0\u{3}node_api_address\0\u{3}https_address\0\u{3}workload_socket\0\u{3}uptime_seconds\0\u{3}jwt_issuer\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}trust_domain\0\u{3}node_api_address\0\u{3}https_address\0\u{3}workload_socket\0\u{3}uptime_seconds\0\u{3}public_url\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -571,7 +571,7 @@ nonisolated extension Agentshield_Admin_V1_ServerInfo: SwiftProtobuf.Message, Sw
       case 4: try { try decoder.decodeSingularStringField(value: &self.httpsAddress) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.workloadSocket) }()
       case 6: try { try decoder.decodeSingularInt64Field(value: &self.uptimeSeconds) }()
-      case 7: try { try decoder.decodeSingularStringField(value: &self.jwtIssuer) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.publicURL) }()
       default: break
       }
     }
@@ -596,8 +596,8 @@ nonisolated extension Agentshield_Admin_V1_ServerInfo: SwiftProtobuf.Message, Sw
     if self.uptimeSeconds != 0 {
       try visitor.visitSingularInt64Field(value: self.uptimeSeconds, fieldNumber: 6)
     }
-    if !self.jwtIssuer.isEmpty {
-      try visitor.visitSingularStringField(value: self.jwtIssuer, fieldNumber: 7)
+    if !self.publicURL.isEmpty {
+      try visitor.visitSingularStringField(value: self.publicURL, fieldNumber: 7)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -609,7 +609,7 @@ nonisolated extension Agentshield_Admin_V1_ServerInfo: SwiftProtobuf.Message, Sw
     if lhs.httpsAddress != rhs.httpsAddress {return false}
     if lhs.workloadSocket != rhs.workloadSocket {return false}
     if lhs.uptimeSeconds != rhs.uptimeSeconds {return false}
-    if lhs.jwtIssuer != rhs.jwtIssuer {return false}
+    if lhs.publicURL != rhs.publicURL {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,12 +1,13 @@
 import ControlPlaneAPI
 import GRPCCore
 import SPIFFE
+import TokenService
 
 /// `agentshield.admin.v1.Server`: what this control plane is and where it listens.
 struct ServerInfoService: Agentshield_Admin_V1_Server.SimpleServiceProtocol {
     let version: String
     let trustDomain: TrustDomain
-    let jwtIssuer: String?
+    let names: @Sendable () -> TokenServiceNames?
     let addresses: Addresses
     let startedAt: UnixTime
     let now: @Sendable () -> UnixTime
@@ -21,7 +22,7 @@ struct ServerInfoService: Agentshield_Admin_V1_Server.SimpleServiceProtocol {
             $0.trustDomain = trustDomain.name
             $0.nodeApiAddress = nodeAPI ?? ""
             $0.httpsAddress = https ?? ""
-            $0.jwtIssuer = jwtIssuer ?? ""
+            $0.publicURL = names()?.base ?? ""
             $0.uptimeSeconds = max(0, now().seconds - startedAt.seconds)
         }
     }

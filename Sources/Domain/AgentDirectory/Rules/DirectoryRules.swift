@@ -103,7 +103,9 @@ struct DirectoryRules: Sendable {
                 $0.issuer == credential.issuer && $0.subject == credential.subject
             })
         else { throw .issuerAndSubjectTaken }
-        let isOwn = jwtIssuer?.hasSameBytes(as: credential.issuer) ?? false
+        // A trust domain's ID stands for whatever its JWT authorities have signed, with `iss` and without.
+        let isTrustDomain = (try? TrustDomain(idOrName: credential.issuer))?.idString == credential.issuer
+        let isOwn = isTrustDomain || (jwtIssuer?.hasSameBytes(as: credential.issuer) ?? false)
         guard isOwn || (try? HTTPSURL(credential.issuer)) != nil else { throw .badIssuer }
         guard case .matching(let expression) = credential.subject else { return }
         guard Self.expressionIssuers.contains(where: { $0.hasSameBytes(as: credential.issuer) }) else {

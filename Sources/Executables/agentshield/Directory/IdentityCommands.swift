@@ -223,7 +223,7 @@ struct ClientEnvironment {
     ) {
         self.identity = identity
         tenant = server.trustDomain
-        authority = Self.authority(server)
+        authority = server.publicURL
         tokenFile = "\(tokenDirectory)/jwt_svid.token"
     }
 
@@ -237,6 +237,7 @@ struct ClientEnvironment {
     var json: JSONValue {
         [
             "clientId": .string(identity.id), "tenantId": .string(tenant), "issuer": .string("\(authority)/oauth2"),
+            "tokenEndpoint": .string("\(authority)/oauth2/token"),
             "spiffeId": .string(identity.spiffeID),
             "environment": .object(JSONObject(variables.map { ($0.0, .string($0.1)) })),
             "identity": identity.json,
@@ -244,17 +245,4 @@ struct ClientEnvironment {
     }
 
     var pretty: String { variables.map { "\($0.0)=\($0.1)\n" }.joined() }
-
-    /// Where clients reach the HTTPS listener: by the issuer's host name where there is one, else by its address.
-    private static func authority(_ server: Agentshield_Admin_V1_ServerInfo) -> String {
-        if let url = try? HTTPSURL(server.jwtIssuer) {
-            let host = url.host.contains(":") ? "[\(url.host)]" : url.host
-            return url.port == 443 ? "https://\(host)" : "https://\(host):\(url.port)"
-        }
-        let port = server.httpsAddress.split(separator: ":").last ?? "8443"
-        for anywhere in ["0.0.0.0:", ":::", "[::]:"] where server.httpsAddress.hasPrefix(anywhere) {
-            return "https://localhost:\(port)"
-        }
-        return "https://\(server.httpsAddress)"
-    }
 }
