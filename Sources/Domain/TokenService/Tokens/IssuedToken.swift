@@ -2,8 +2,8 @@ import AgentDirectory
 import AuditTrail
 import Issuance
 import JOSE
-import OAuth
-import SPIFFE
+package import OAuth
+package import SPIFFE
 
 /// A token that was recorded, signed, read back and verified. Only ``TokenService/issue(_:to:about:_:)`` makes values of this
 /// type.
@@ -114,20 +114,38 @@ extension TokenService {
 extension TokenService {
     /// Tells the log of a refusal.
     func record(_ refusal: TokenRefusal, _ client: AuthenticatedClient?, _ call: TokenCall) async {
-        let event = AuditEvent(
-            type: .accessTokenRefuse,
-            agent: client?.audit
-                ?? AuditEvent.AgentField(
-                    id: call.peer?.id.string, authMethod: .none, peer: AuditEvent.PeerField(address: call.address)),
-            resource: AuditEvent.ResourceField(kind: "token-endpoint", id: call.profile.rawValue),
-            decision: AuditEvent.DecisionField(
-                action: "issue", result: .deny, reason: "\(refusal.code.rawValue): \(refusal.reason)"),
-            correlation: AuditEvent.CorrelationField(requestID: call.requestID),
-            effect: AuditEvent.EffectField(observed: .none))
+        let event = event(
+            of: refusal, client, peer: call.peer, address: call.address, profile: call.profile,
+            requestID: call.requestID)
         guard client != nil else {
             refusals.record(event, source: call.address, kind: refusal.code.rawValue)
             return
         }
         _ = try? await audit.record(event)
+    }
+
+    /// Tells the log of a request that cannot even be read, within the limits for clients that nobody has authenticated.
+    package func recordUnreadable(
+        _ error: OAuthError, peer: VerifiedX509SVID?, address: String, profile: TokenProfile, requestID: String
+    ) {
+        let refusal = TokenRefusal(error.code, error.description ?? "the request cannot be read")
+        let event = event(of: refusal, nil, peer: peer, address: address, profile: profile, requestID: requestID)
+        refusals.record(event, source: address, kind: error.code.rawValue)
+    }
+
+    private func event(
+        of refusal: TokenRefusal, _ client: AuthenticatedClient?, peer: VerifiedX509SVID?, address: String,
+        profile: TokenProfile, requestID: String
+    ) -> AuditEvent {
+        AuditEvent(
+            type: .accessTokenRefuse,
+            agent: client?.audit
+                ?? AuditEvent.AgentField(
+                    id: peer?.id.string, authMethod: .none, peer: AuditEvent.PeerField(address: address)),
+            resource: AuditEvent.ResourceField(kind: "token-endpoint", id: profile.rawValue),
+            decision: AuditEvent.DecisionField(
+                action: "issue", result: .deny, reason: "\(refusal.code.rawValue): \(refusal.reason)"),
+            correlation: AuditEvent.CorrelationField(requestID: requestID),
+            effect: AuditEvent.EffectField(observed: .none))
     }
 }

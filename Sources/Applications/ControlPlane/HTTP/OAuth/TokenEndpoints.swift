@@ -53,7 +53,7 @@ struct TokenEndpoints: Sendable {
         let proofs = request.headers[values: .dpop]
         do throws(OAuthError) {
             if let wait = limiter.refusal(of: 1, from: context.host) { return Self.tooMany(seconds: wait) }
-            let call = try await call(request, context, profile, proofs, repeatable)
+            let call = try await recordedCall(request, context, profile, proofs, repeatable)
             do throws(TokenRefusal) {
                 return response(.ok, try await ask(call), proofs)
             } catch {
@@ -71,9 +71,24 @@ struct TokenEndpoints: Sendable {
         }
     }
 
-    private func call(
+    /// A request that cannot be read is refused like any other: the log has it.
+    private func recordedCall(
         _ request: Request, _ context: HTTPContext, _ profile: TokenProfile, _ proofs: [String],
         _ repeatable: [String]
+    ) async throws(OAuthError) -> TokenCall {
+        let requestID = Hex.encode(randomBytes(16))
+        do {
+            return try await call(request, context, profile, proofs, repeatable, requestID)
+        } catch {
+            service.recordUnreadable(
+                error, peer: HTTPPeer.current, address: context.host, profile: profile, requestID: requestID)
+            throw error
+        }
+    }
+
+    private func call(
+        _ request: Request, _ context: HTTPContext, _ profile: TokenProfile, _ proofs: [String],
+        _ repeatable: [String], _ requestID: String
     ) async throws(OAuthError) -> TokenCall {
         let authorization = request.headers[values: .authorization]
         guard authorization.count <= 1 else {
@@ -99,7 +114,7 @@ struct TokenEndpoints: Sendable {
         }
         return TokenCall(
             form: form, authorization: authorization.first, proofs: proofs, peer: HTTPPeer.current, url: url,
-            profile: profile, address: context.host, requestID: Hex.encode(randomBytes(16)))
+            profile: profile, address: context.host, requestID: requestID)
     }
 
     private func response(_ status: HTTPResponse.Status, _ body: [UInt8], _ proofs: [String]) -> Response {
