@@ -60,6 +60,10 @@ extension TokenService {
         let granted = directory.grants(ofAgent: client.agent.id)
             .filter { $0.resourceID == target.resourceID }
             .flatMap(\.scopes.tokens)
+        guard !granted.isEmpty else {
+            // As without a subject token: whether the target exists is not said.
+            throw TokenRefusal(silently: .invalidTarget, "nothing is granted on the resource")
+        }
         let scopes = ceiling.tokens.filter { token in
             granted.contains { $0.hasSameBytes(as: token) }
                 && directory.resource(target.resourceID)?.scopes.contains(token) ?? false
