@@ -14,8 +14,8 @@ struct TokenMetadata: Sendable {
     private let hosts: Set<String>
     private let authorities: Authorities
 
-    /// How long a key document may be kept, in seconds: keys are published for much longer before they sign.
-    private static let keysMaximumAge = 300
+    /// Longest time that a document may be kept, in seconds.
+    private static let longestAge: Int64 = 300
 
     init(
         _ configuration: ControlPlaneConfiguration, authorities: Authorities,
@@ -36,8 +36,8 @@ struct TokenMetadata: Sendable {
             router.get("\(path)") { _, _ in try document(.standard) }
         }
         router.get("\(tenant)/v2.0/.well-known/openid-configuration") { _, _ in try document(.entra) }
-        router.get("oauth2/jwks") { _, _ in keys(.standard) }
-        router.get("\(tenant)/discovery/v2.0/keys") { _, _ in keys(.entra) }
+        router.get("oauth2/jwks") { _, _ in try keys(.standard) }
+        router.get("\(tenant)/discovery/v2.0/keys") { _, _ in try keys(.entra) }
     }
 
     /// The URL of a request as its client knows it: under a name of ours, or under the service's own where the request says
@@ -75,13 +75,15 @@ struct TokenMetadata: Sendable {
             // MSAL wants the member. Nobody signs in here: the path answers 404.
             metadata.authorizationEndpoint = "\(names.base)/\(tenant)/oauth2/v2.0/authorize"
         }
-        return Self.answer(metadata.serializedBytes, maximumAge: Self.keysMaximumAge)
+        return Self.answer(metadata.serializedBytes, maximumAge: maximumAge)
     }
 
-    private func keys(_ profile: TokenProfile) -> Response {
+    private func keys(_ profile: TokenProfile) throws -> Response {
         let keys = profile == .entra ? authorities.entraKeys : authorities.oauthKeys
+        // RSA keys take long to make. Nobody should keep for minutes that there is none.
+        guard !keys.isEmpty else { throw HTTPError(.serviceUnavailable, headers: [.retryAfter: "1"]) }
         let document: JSONValue = ["keys": .array(keys.map { .object($0.json()) })]
-        return Self.answer(document.serializedBytes, maximumAge: Self.keysMaximumAge)
+        return Self.answer(document.serializedBytes, maximumAge: maximumAge)
     }
 
     /// Strongest first.
@@ -90,7 +92,10 @@ struct TokenMetadata: Sendable {
     ]
     private static let algorithms = JWSAlgorithm.allCases.map(\.rawValue)
 
-    private static func answer(_ bytes: [UInt8], maximumAge: Int) -> Response {
+    /// A key is published for many refresh hints before it signs, so nobody who keeps the keys for one misses it.
+    private var maximumAge: Int64 { min(Self.longestAge, authorities.bundle.refreshHint ?? 0) }
+
+    private static func answer(_ bytes: [UInt8], maximumAge: Int64) -> Response {
         Response(
             status: .ok,
             headers: [.contentType: "application/json", .cacheControl: "public, max-age=\(maximumAge)"],
