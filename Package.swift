@@ -119,7 +119,8 @@ let applications: [Target] = [
             "SPIFFE", "JOSE", "OAuth", "TransparencyLog", "Attestation", "Authentication", "AuditTrail", "Registry",
             "AgentDirectory",
             "Issuance", "TokenService", "Revocation", "SQLiteStorage",
-            "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch", "ControlPlaneAPI", "Observability", logging,
+            "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch", "ControlPlaneAPI", "Observability",
+            logging,
             lifecycle, grpcCore,
             grpcProtobuf, protobuf,
             hummingbird, httpTypes, nioCore, nioSSL, crypto,
@@ -220,7 +221,8 @@ let testTargets: [Target] = [
     tests(
         "TokenServiceTests",
         [
-            "TokenService", "AgentDirectory", "AgentShieldTesting", "AuditTrail", "Authentication", "Issuance", "JOSE", "OAuth",
+            "TokenService", "AgentDirectory", "AgentShieldTesting", "AuditTrail", "Authentication", "Issuance", "JOSE",
+            "OAuth",
             "Registry",
             "Revocation", "SPIFFE", "TransparencyLog", crypto,
         ]),

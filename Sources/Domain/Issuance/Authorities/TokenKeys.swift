@@ -27,7 +27,9 @@ package struct TokenKeys: Sendable {
     }
 
     /// The key that verifies access tokens of this kind and names this ID; never one of another kind.
-    package func verifier(_ kind: AuthorityRecord.Kind, keyID: String) -> JWSVerificationKey? { verifiers[kind]?[keyID] }
+    package func verifier(_ kind: AuthorityRecord.Kind, keyID: String) -> JWSVerificationKey? {
+        verifiers[kind]?[keyID]
+    }
 
     private static func byID(_ keys: [JWSVerificationKey]) -> [String: JWSVerificationKey] {
         Dictionary(keys.map { ($0.keyID ?? "", $0) }) { first, _ in first }
