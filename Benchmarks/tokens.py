@@ -56,11 +56,12 @@ class Connection:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = context.wrap_socket(raw, server_hostname="localhost")
         self.rest = b""
+        self.port = port
 
     def post(self, path: str, fields: dict, headers: str = "") -> tuple[int, bytes, bytes]:
         body = urllib.parse.urlencode(fields).encode()
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: localhost:{self.port}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
             f"{headers}Content-Length: {len(body)}\r\n\r\n"
         )
         self.socket.sendall(head.encode() + body)
