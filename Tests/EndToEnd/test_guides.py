@@ -128,6 +128,28 @@ def test_envoy_in_ten_minutes(folder):
     assert "workload.attest" in log and "spiffe://example.org/web" in log
 
 
+def test_protect_a_fastapi_agent(folder):
+    guide = Guide("docs/operations/protect-a-fastapi-agent.md", folder)
+    if not pip_can_install("azure-identity==1.27.0"):
+        # Without a package index the guide uses the packages that the tests have.
+        print("pip installs nothing here: the guide's environment is that of the tests")
+        (guide.work / "venv" / "bin").mkdir(parents=True)
+        for name, target in (("pip", "/bin/true"), ("python", sys.executable), ("uvicorn", Path(sys.executable).parent / "uvicorn")):
+            script = guide.work / "venv" / "bin" / name
+            script.write_text(f'#!/bin/sh\nexec {target} "$@"\n')
+            script.chmod(0o755)
+        guide.command("python3", "exit 0")
+
+    printed = guide.run({"console": guide.typed})
+    start, entries, files, directory, resource, _, agent_b, nobody, _, early, grant, served, disabled, late, log, _ = printed
+    assert "matches" in directory and "AZURE_CLIENT_ID=" in directory
+    assert "Not authenticated" in nobody
+    assert "no token:" in early and "invalid_target" in early
+    assert served.strip() == '200 {"done for":"spiffe://example.org/agent-a"}'
+    assert "no token:" in late and "invalid_client" in late
+    assert "access_token.issue" in log and "access_token.refuse" in log
+
+
 def test_the_readmes_tour(folder):
     guide = Guide("README.md", folder)
     (guide.work / ".venv").symlink_to(ROOT / ".venv")
