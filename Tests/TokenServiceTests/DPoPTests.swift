@@ -1,3 +1,4 @@
+import Authentication
 import Crypto
 import JOSE
 import OAuth

@@ -1,5 +1,6 @@
 package import AgentDirectory
 package import AuditTrail
+import Authentication
 package import Issuance
 import JOSE
 package import OAuth

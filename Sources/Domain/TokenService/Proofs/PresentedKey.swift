@@ -1,3 +1,4 @@
+import Authentication
 import JOSE
 import OAuth
 import SPIFFE
