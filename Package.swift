@@ -226,6 +226,7 @@ let testTargets: [Target] = [
             "Registry",
             "Revocation", "SPIFFE", "TransparencyLog", crypto,
         ]),
+    tests("AuthenticationTests", ["Authentication", "JOSE", "OAuth", "Revocation", "SPIFFE", crypto]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),
     tests(
         "TrustMatrixTests",
