@@ -108,7 +108,10 @@ let adapters: [Target] = [
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, logging]),
     library(
-        "Adapters", "CredentialClient", ["SPIFFE", "Revocation", "PeerTLS", "WorkloadAPI", logging, lifecycle]),
+        "Adapters", "CredentialClient",
+        [
+            "JOSE", "OAuth", "SPIFFE", "Authentication", "Revocation", "PeerTLS", "WorkloadAPI", logging, lifecycle,
+        ]),
     library("Adapters", "Observability", ["SPIFFE", logging]),
 ]
 
@@ -135,8 +138,10 @@ let applications: [Target] = [
     library(
         "Applications", "AgentShield",
         [
-            "SPIFFE", "PeerTLS", "PeerHTTP", "CredentialClient", "WorkloadAPI", nioCore, nioPosix, nioSSL, nioHTTP1,
-            hummingbird, hummingbirdCore, httpClient, logging, lifecycle,
+            "JOSE", "OAuth", "SPIFFE", "Authentication", "PeerTLS", "PeerHTTP", "CredentialClient", "WorkloadAPI",
+            nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird, hummingbirdCore, httpClient, httpTypes, logging,
+            lifecycle,
+            crypto,
         ]),
     library(
         "Applications", "AgentShieldTesting",
@@ -253,8 +258,7 @@ let testTargets: [Target] = [
         "AgentShieldTests",
         [
             "AgentShield", "AgentShieldTesting", "CredentialClient", "WorkloadAPI", "PeerRPC", "SPIFFE", "Revocation",
-            "JOSE",
-            hummingbird, httpClient, nioCore, nioPosix, nioSSL, crypto,
+            "JOSE", "OAuth", "PeerHTTP", hummingbird, httpClient, httpTypes, nioCore, nioPosix, nioSSL, crypto,
         ]),
     tests(
         "PeerRPCTests",

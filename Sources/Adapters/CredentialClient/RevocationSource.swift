@@ -1,4 +1,6 @@
+package import Authentication
 package import Logging
+package import OAuth
 package import PeerTLS
 import Revocation
 package import SPIFFE
@@ -56,6 +58,15 @@ package final class RevocationSource: PeerRevocations {
         let time = environment.now()
         return state.withLock { state in
             if state.held.snapshot?.revoked.revocation(of: token) != nil { return .revoked(token.id) }
+            return state.held.isFresh(at: time, limit: limit) ? nil : .revocationsUnknown
+        }
+    }
+
+    /// Why an access token is good no more, for ``AccessTokenVerifier``: asked by `jti`, chain, keys and everybody in it.
+    package func refusal(of token: VerifiedAccessToken) -> AccessTokenRefusal? {
+        let time = environment.now()
+        return state.withLock { state in
+            if state.held.snapshot?.revoked.revocation(of: token) != nil { return .revoked }
             return state.held.isFresh(at: time, limit: limit) ? nil : .revocationsUnknown
         }
     }

@@ -30,7 +30,7 @@ public final class AgentHTTPClient: Sendable {
 
     private let identity: AgentIdentity
     private let rule: PeerRule
-    private let settings: Settings
+    let settings: Settings
     private let limit: Int
     private let verifier: PeerVerifier
     // Guards the generation for new requests.
@@ -69,11 +69,14 @@ public final class AgentHTTPClient: Sendable {
 
     /// A client that stays with one connection per server for as long as the connection lives, also when the identity
     /// rotates meanwhile. For long conversations; connections it has to make anew use the newest identity.
+    ///
+    /// Access tokens that are shown there are best bound to a key (``AgentTokenSource/Binding/dpop``): one that is bound to a
+    /// newer certificate than the connection's is not sent over it.
     public func keepingConnection() -> AgentHTTPSession {
         AgentHTTPSession(identity: identity, rule: rule, settings: settings)
     }
 
-    private func generation() throws -> ClientGeneration {
+    func generation() throws -> ClientGeneration {
         let identity = try identity.usable()
         if let generation = newest.withLock({ $0 }), generation.isSame(as: identity) { return generation }
         let fresh = try makeGeneration(identity)
@@ -97,7 +100,7 @@ public final class AgentHTTPClient: Sendable {
 public final class AgentHTTPSession: Sendable {
     private let identity: AgentIdentity
     private let rule: PeerRule
-    private let settings: AgentHTTPClient.Settings
+    let settings: AgentHTTPClient.Settings
     private let verifier: PeerVerifier
     // Guards the generation whose connection is kept.
     private let kept = Mutex<ClientGeneration?>(nil)
@@ -119,7 +122,7 @@ public final class AgentHTTPSession: Sendable {
     /// The own certificate that the connection was made with; `nil` before the first request.
     public var identityInUse: AgentSVID? { kept.withLock { $0.map { AgentSVID($0.identity.svid) } } }
 
-    private func generation() throws -> ClientGeneration {
+    func generation() throws -> ClientGeneration {
         if let generation = kept.withLock({ $0 }), generation.ledger.open > 0 { return generation }
         let fresh = try ClientGeneration(
             identity.usable(), rule: rule, verifier: verifier, settings: settings, limit: 1,
