@@ -123,6 +123,9 @@ class Plane:
         assert [key.key_id for key in held.jwt_authorities] == [trust_domain]
         return True
 
+    def agents(self) -> set[str]:
+        return {one["name"] for one in self.cli("identity", "list")["identities"]}
+
     def revoked(self) -> set[str]:
         return {item["value"] for item in self.cli("revoke", "list")["items"]}
 
@@ -242,6 +245,23 @@ def acts(plane: Plane) -> list[Act]:
     def issue(name: str, kind: str, do: Callable) -> Act:
         return Act(name, kind, issuing(kind), do, lambda: plane.outcomes(kind) == before["outcomes"] + 1)
 
+    def create_agent() -> str:
+        name = f"agent-{plane.number}"
+        return plane.cli("identity", "create", "-name", name, "-spiffeID", f"{plane.domain.id}/{name}", "-owner", "o", "-sponsor",
+                         "s")["clientId"]  # fmt: skip
+
+    def granted() -> None:
+        before["agent"] = create_agent()
+        plane.domain.cli("resource", "create", "-id", f"api://{plane.number}", "-scope", "read")
+        plane.domain.cli("grant", "create", "-agent", before["agent"], "-resource", f"api://{plane.number}", "-scope", "read")
+
+    def retired() -> bool:
+        """Both or neither: the state and the grant."""
+        state = plane.cli("identity", "show", "-id", before["agent"])["state"]
+        grants = plane.cli("grant", "list", "-agent", before["agent"])["grants"]
+        assert (state, len(grants)) in (("enabled", 1), ("retired", 0))
+        return state == "retired"
+
     def made_batch() -> None:
         before["entry"] = good(plane.domain.admin.create(*plane.batch()))[1].entry.id
 
@@ -272,6 +292,9 @@ def acts(plane: Plane) -> list[Act]:
             lambda: sum(plane.bundle().values()) > before["tainted"]),
         Act("revoke an authority", "authority.revoke", tainted_old, local("revoke", "old"),
             lambda: len(plane.bundle()) < before["count"]),
+        Act("create an agent", "identity.create", nothing, lambda: create_agent(), lambda: f"agent-{plane.number}" in plane.agents()),
+        Act("retire an agent with its grant", "identity.retire", granted,
+            lambda: plane.domain.cli("identity", "retire", "-id", f"agent-{plane.number}"), retired),
         *of_kind("jwt"),
         *of_kind("wit"),
         Act("attest a node", "node.attest", joining, lambda: before["node"].attest(before["token"].encode(), adopt=False), attested),

@@ -1,19 +1,24 @@
 """Many entries: on one agent, in pages, and in the registry.
 
-The registry has 10,000 entries here; `make scale` gives it 100,000 (ENTRIES=…).
+Registry and directory have 10,000 entries here; `make scale` gives them 100,000 (ENTRIES=…).
 """
 
+import json
 import os
 import socket
+import sqlite3
 import threading
 import time
+import uuid
+from pathlib import Path
 
 import grpc
 import pytest
 
 from harness import domain as shield
+from harness.domain import run_cli
 from harness.polling import eventually
-from stage.deployment import uid_selector
+from stage.deployment import Deployment, uid_selector
 from wire import messages as m
 from wire.admin import Admin, entry
 from wire.keys import id_text
@@ -165,6 +170,50 @@ class TestPages:
         assert not errors and not thread.is_alive(), errors
         assert turns, "nothing came and went"
         assert [one.id for one in domain.admin.list_entries(page_size=1000)] == kept
+
+
+class TestDirectory:
+    def test_a_large_directory_is_loaded_listed_and_found(self, monkeypatch):
+        # With all of them a debug build takes its time.
+        monkeypatch.setattr("harness.process.START_TIMEOUT", 300)
+        domain = Deployment("directory.test", server=["-logLevel", "error"])
+        try:
+            domain.start_server()
+            domain.cli("identity", "create", "-name", "first", "-spiffeID", f"{domain.id}/first", "-owner", "ops@example.org",
+                       "-sponsor", "lead@example.org")  # fmt: skip
+            domain.cli("resource", "create", "-id", "api://b", "-scope", "read")
+            domain.cli("grant", "create", "-agent", "first", "-resource", "api://b", "-scope", "read")
+            empty = resident(domain.server.pid)
+            domain.end(domain.server)
+            with sqlite3.connect(domain.data / "registry.sqlite") as database:
+                bodies = dict(database.execute("SELECT kind, body FROM directory_record").fetchall())
+                agent, grant = json.loads(bodies["agent"]), json.loads(bodies["grant"])
+                for n in range(ENTRIES - 1):
+                    id = str(uuid.UUID(int=n, version=4))
+                    for kind, record in (
+                        ("agent", {**agent, "id": id, "name": f"agent-{n}", "spiffe_id": f"{domain.id}/agent/{n}"}),
+                        ("grant", {**grant, "id": id, "agent": id}),
+                    ):
+                        database.execute("INSERT INTO directory_record VALUES (?, ?, ?)", (kind, id, json.dumps(record).encode()))
+            begin = time.monotonic()
+            domain.start_server()
+            print(f"start with {ENTRIES} agents and as many grants: {time.monotonic() - begin:.2f} s, "
+                  f"{(resident(domain.server.pid) - empty) / ENTRIES:.2f} KiB each")  # fmt: skip
+            whole = run_cli("identity", "list", "-output", "json", "-socketPath", domain.admin_socket, timeout=600)
+            listed = json.loads(whole.stdout)["identities"]
+            assert len({one["id"] for one in listed}) == len(listed) == ENTRIES
+            last = f"agent-{ENTRIES - 2}"
+            assert domain.cli_json("identity", "disable", "-id", last)["state"] == "disabled"
+            assert [one["name"] for one in domain.cli_json("identity", "list", "-state", "disabled")["identities"]] == [last]
+            assert len(domain.cli_json("grant", "list", "-agent", last)["grants"]) == 1
+        finally:
+            domain.discard()
+
+
+def resident(pid: int) -> int:
+    """Memory of a process in KiB."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1])
 
 
 class TestRegistry:

@@ -7,7 +7,8 @@ struct DamagedRecord: Error {}
 /// Reads the members of a stored object: each exactly once, of the right type, and none left over.
 struct RecordReader {
     private let json: JSONObject
-    private var taken: Set<String> = []
+    /// How many members were found. No name is asked for twice.
+    private var found = 0
 
     init(_ value: JSONValue) throws(DamagedRecord) {
         guard let object = value.objectValue else { throw DamagedRecord() }
@@ -15,8 +16,9 @@ struct RecordReader {
     }
 
     private mutating func take(_ name: String) -> JSONValue? {
-        taken.insert(name)
-        return json[name]
+        guard let value = json[name] else { return .none }
+        found += 1
+        return value
     }
 
     mutating func text(_ name: String) throws(DamagedRecord) -> String {
@@ -72,7 +74,7 @@ struct RecordReader {
 
     /// Nothing that was written may be passed over: it may be what keeps somebody out.
     func finish() throws(DamagedRecord) {
-        guard json.count == taken.filter({ json[$0] != nil }).count else { throw DamagedRecord() }
+        guard found == json.count else { throw DamagedRecord() }
     }
 }
 
