@@ -196,7 +196,7 @@ let testTargets: [Target] = [
         ]),
     tests(
         "AuthenticationTests",
-        ["Authentication", "AgentShieldTesting", "JOSE", "OAuth", "SPIFFE", crypto, cryptoExtras]),
+        ["Authentication", "AgentShieldTesting", "JOSE", "OAuth", "Revocation", "SPIFFE", crypto, cryptoExtras]),
     tests(
         "WebFetchTests",
         ["WebFetch", "Authentication", "OAuth", "SPIFFE", nioCore, nioPosix, nioSSL, crypto]),
@@ -231,7 +231,6 @@ let testTargets: [Target] = [
             "Registry",
             "Revocation", "SPIFFE", "TransparencyLog", crypto,
         ]),
-    tests("AuthenticationTests", ["Authentication", "JOSE", "OAuth", "Revocation", "SPIFFE", crypto]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),
     tests(
         "TrustMatrixTests",
