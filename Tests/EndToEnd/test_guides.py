@@ -145,9 +145,24 @@ def test_protect_a_fastapi_agent(folder):
     assert "matches" in directory and "AZURE_CLIENT_ID=" in directory
     assert "Not authenticated" in nobody
     assert "no token:" in early and "invalid_target" in early
-    assert served.strip() == '200 {"done for":"spiffe://example.org/agent-a"}'
-    assert "no token:" in late and "invalid_client" in late
+    assert '200 {"done for":"spiffe://example.org/agent-a"}' in served
+    assert "FileNotFoundError" in late and "jwt_svid.token" in late
     assert "access_token.issue" in log and "access_token.refuse" in log
+
+
+def test_bring_your_own_identity_provider(folder):
+    guide = Guide("docs/operations/bring-your-own-identity-provider.md", folder)
+    (guide.work / "Examples").symlink_to(ROOT / "Examples")
+    (guide.work / ".venv").symlink_to(ROOT / ".venv")
+    # What makes the environment has been done.
+    (guide.work / "scripts").mkdir()
+    (guide.work / "scripts" / "python-env").symlink_to("/bin/true")
+    provider, start, agent, tried, azure, curl, log, stop = guide.run()
+    assert "AZURE_CLIENT_ID=" in agent
+    assert "matches" in tried and "does not match" not in tried
+    assert "spiffe://example.org/builder api://agent-b AI.Task.Execute" in azure
+    assert '"token_type":"Bearer"' in curl
+    assert log.count("access_token.issue") >= 2
 
 
 def test_the_readmes_tour(folder):
