@@ -1,7 +1,6 @@
 """Stock OAuth clients at the token service: msal, authlib, requests-oauthlib, requests_oauth2client, curl, httpx."""
 
 import base64
-import hashlib
 import json
 import ssl
 import subprocess
@@ -19,7 +18,7 @@ from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from harness.tokens import ACCESS_TOKEN, EXCHANGE, JWT, Tokens
+from harness.tokens import ACCESS_TOKEN, ASSERTION_TYPE, AZURE_AUDIENCE, EXCHANGE, JWT, Tokens
 from oauthlib.oauth2 import BackendApplicationClient
 from oauthlib.oauth2.rfc6749.errors import InvalidClientError, InvalidScopeError
 from requests_oauthlib import OAuth2Session as RequestsOAuthSession
@@ -268,3 +267,20 @@ def test_a_certificate_of_no_agent_and_of_another_trust_domain(tokens, caller, s
             assert isinstance(error.__cause__, (ssl.SSLError, OSError)) or "SSL" in str(error) or "reset" in str(error)
         else:
             assert reply.json() == {"error": "invalid_client"}
+
+
+def test_a_federated_credential_that_names_the_trust_domain(tokens):
+    """JWT-SVIDs of a control plane without `-jwtIssuer` have no `iss`: the trust domain stands for it"""
+    agent = tokens.agent("federated")
+    tokens.federate(agent, issuer=tokens.domain.id)
+    tokens.grant(agent, DESK, "read")
+    form = {"grant_type": "client_credentials", "client_id": agent.client_id, "client_assertion_type": ASSERTION_TYPE}
+    svid = tokens.jwt_svid(agent, AZURE_AUDIENCE)
+    assert "iss" not in claims_of(svid)
+    with tokens.web() as web:
+        for path in (tokens.endpoint, tokens.entra_endpoint):
+            reply = web.post(path, data=form | {"client_assertion": svid})
+            assert reply.status_code == 200 and claims_of(reply.json()["access_token"])["sub"] == agent.spiffe_id
+        for other in (tokens.jwt_svid(agent, "api://another"), tokens.jwt_svid(agent, [AZURE_AUDIENCE, "api://another"])):
+            reply = web.post(tokens.endpoint, data=form | {"client_assertion": other})
+            assert (reply.status_code, reply.json()) == (401, {"error": "invalid_client"})

@@ -43,6 +43,7 @@ class Tokens:
         self.issuer = f"{self.base}/oauth2"
         self.entra_issuer = f"{self.base}/{domain.name}/v2.0"
         self.endpoint = f"{self.issuer}/token"
+        self.entra_endpoint = f"{self.base}/{domain.name}/oauth2/v2.0/token"
         # RSA keys take their time after the first start.
         with self.web() as web:
             keys = f"/{domain.name}/discovery/v2.0/keys"
