@@ -79,3 +79,24 @@ def test_a_signal_ends_every_process_of_the_demonstration(demo, number, told):
     # Collected by another process than their parent where that is gone already.
     eventually(lambda: not demo.others(), "every process has ended", within=10)
     assert not demo.directory.exists()
+
+
+def test_the_story_is_told_to_its_end(demo):
+    code = demo.process.wait(90)
+    told = demo.transcript.read_text()
+    assert code == 0, told
+    before, tokens = told.split("6  Access tokens", 1)
+    tokens, log = tokens.split("7  The audit log", 1)
+    assert '"decision":"allow"' not in tokens and "answer 200 allow" in before
+    answers = [line.strip() for line in tokens.splitlines() if line.strip().startswith(("status ", "demo-agent: "))]
+    assert answers == [
+        'status 200  {"subject":"spiffe://demo.example/planner","scope":"Forecast.Read","bound":true}',
+        # The stranger's copy of the planner's token.
+        "status 401  invalid_token",
+        "demo-agent: the agent did not answer",
+        "demo-agent: the authorization server answered `invalid_scope`",
+        "demo-agent: the authorization server answered `invalid_client`",
+    ], told
+    for event in ["access_token.issue", "access_token.refuse", "identity.disable"]:
+        assert event in log, told
+    assert "Every step above is in the log" in log

@@ -15,6 +15,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "A SPIFFE ID that may ask; repeat it for more.", transform: parseID) var allow: [SPIFFEID] = []
     @Option(help: "File to write the port to when the agent serves.") var portFile: String?
     @Option(help: "Seconds to wait for an identity.") var wait = 30
+    @Option(help: "Issuer of access tokens; with it /forecast wants one.") var issuer: String?
+    @Option(help: "What the agent is called in access tokens.") var audience = "api://weather"
+    @Option(help: "The scope that a forecast needs.") var scope = "Forecast.Read"
 
     func run() async throws {
         let (host, port) = try address()
@@ -22,7 +25,7 @@ struct Serve: AsyncParsableCommand {
             // The handshake admits every agent of the trust domains concerned; the route decides by ID and says so.
             let rule = PeerRule.trustDomains(Set(allow.map(\.trustDomain)).union([own.id.trustDomain]))
             let app = Application(
-                router: router(own.id), server: .agentShield(identity: identity, allow: rule),
+                router: try router(identity, own.id), server: .agentShield(identity: identity, allow: rule),
                 configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
                 onServerRunning: { announce($0, host: host, as: own.id) },
                 logger: AgentIdentity.silentLogger)
@@ -44,7 +47,7 @@ struct Serve: AsyncParsableCommand {
         }
     }
 
-    private func router(_ own: SPIFFEID) -> Router<BasicRequestContext> {
+    private func router(_ identity: AgentIdentity, _ own: SPIFFEID) throws -> Router<BasicRequestContext> {
         let router = Router()
         let allowed = Set(allow)
         let decide: @Sendable (Request, BasicRequestContext) async throws -> Response = { _, context in
@@ -61,7 +64,26 @@ struct Serve: AsyncParsableCommand {
         }
         router.get("task", use: decide)
         router.post("task", use: decide)
+        if let issuer { try addForecast(to: router, identity, issuer) }
         return router
+    }
+
+    /// The route that asks what the caller may do, and not only who it is.
+    private func addForecast(
+        to router: Router<BasicRequestContext>, _ identity: AgentIdentity, _ issuer: String
+    ) throws {
+        let verifier = try AgentTokenVerifier(
+            identity: identity, AgentTokenVerifier.Settings(issuer: issuer, audiences: [audience]))
+        verifier.registerMetadata(on: router)
+        router.group("forecast").add(middleware: AccessTokenMiddleware(verifier, scopes: [scope])).get { _, _ in
+            guard let caller = AgentTokenCaller.current else { throw HTTPError(.unauthorized) }
+            // Neither a SPIFFE ID nor a scope holds anything that JSON would escape.
+            let scopes = caller.scopes.sorted().joined(separator: " ")
+            let facts = #""subject":"\#(caller.subject.name)","scope":"\#(scopes)","bound":\#(caller.isBound)"#
+            return Response(
+                status: .ok, headers: [.contentType: "application/json"],
+                body: ResponseBody(byteBuffer: ByteBuffer(string: "{\(facts)}")))
+        }
     }
 
     private func address() throws -> (host: String, port: Int) {

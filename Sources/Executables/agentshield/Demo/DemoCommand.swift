@@ -3,7 +3,8 @@ import Foundation
 
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows it all in half a minute: two agents, mutual TLS, an impostor, rotation, the verified log.",
+        abstract:
+            "Shows it all in under a minute: two agents, mutual TLS, impostors, rotation, access tokens, the verified log.",
         discussion: "Everything happens in a temporary directory and on loopback, and is gone afterwards.")
 
     @Option(name: .flag("agent"), help: "The example agent (default: demo-agent beside this executable).")

@@ -5,18 +5,18 @@ import Synchronization
 /// The demonstration, step by step, with real processes.
 final class DemoStory: Sendable {
     private let agentshield: String
-    private let agent: String
-    private let directory: String
+    let agent: String
+    let directory: String
     private let started = ContinuousClock.now
     // Guards what has to be stopped, newest last.
     private let children = Mutex<[ChildProcess]>([])
 
-    private let domain = "demo.example"
+    let domain = "demo.example"
     private var adminSocket: String { "\(directory)/data/admin.sock" }
     private var workloadSocket: String { "\(directory)/data/agent/api.sock" }
-    private var weatherID: String { "spiffe://\(domain)/weather" }
-    private var plannerID: String { "spiffe://\(domain)/planner" }
-    private var strangerID: String { "spiffe://\(domain)/stranger" }
+    var weatherID: String { "spiffe://\(domain)/weather" }
+    var plannerID: String { "spiffe://\(domain)/planner" }
+    var strangerID: String { "spiffe://\(domain)/stranger" }
 
     init(agentshield: String, agent: String, directory: String) {
         self.agentshield = agentshield
@@ -25,11 +25,12 @@ final class DemoStory: Sendable {
     }
 
     func tell() async throws {
-        try await startTrustDomain()
+        let issuer = try await startTrustDomain()
         try await giveIdentities()
-        let weather = try await startWeather()
-        try await callAndRotate(weather)
-        try await refuseImpostors(weather)
+        let weather = try await startWeather(issuer)
+        try await callAndRotate("\(weather)/task")
+        try await refuseImpostors("\(weather)/task")
+        try await showTokens("\(weather)/forecast", issuer)
         try await verifyLog()
         say("\nDone in \(elapsed()). Every step above is in the log, and the log proves itself.")
     }
@@ -41,7 +42,8 @@ final class DemoStory: Sendable {
 
     // MARK: steps
 
-    private func startTrustDomain() async throws {
+    /// Returns the issuer of its access tokens.
+    private func startTrustDomain() async throws -> String {
         head("1  A trust domain: control plane and node agent, one command")
         show("agentshield up -trustDomain \(domain) -dataDir DIR")
         let up = start(
@@ -50,8 +52,12 @@ final class DemoStory: Sendable {
                 "up", "-trustDomain", domain, "-dataDir", "\(directory)/data", "-serverPort", "0", "-httpsPort", "0",
                 "-readyFile", "\(directory)/ready.json", "-logLevel", "warning",
             ])
-        _ = try await waitForFile("\(directory)/ready.json", of: up)
+        let ready = try JSONValue(parsing: Array(try await waitForFile("\(directory)/ready.json", of: up).utf8))
+        guard let port = ready.objectValue?["https"]?.stringValue?.split(separator: ":").last else {
+            throw CommandFailure("the trust domain has no HTTPS port")
+        }
         say("   serves after \(elapsed())")
+        return "https://localhost:\(port)/oauth2"
     }
 
     private func giveIdentities() async throws {
@@ -69,17 +75,17 @@ final class DemoStory: Sendable {
         say("   (10-second certificates, so that rotation can be watched; an hour is the default)")
     }
 
-    private func startWeather() async throws -> String {
+    private func startWeather(_ issuer: String) async throws -> String {
         head("3  The weather agent serves over mutual TLS and answers the planner only")
         show("agentshield run --as weather -- demo-agent serve …")
         let child = launch(
             "weather",
             [
-                agent, "serve", "--listen", "127.0.0.1:0", "--allow", plannerID, "--port-file",
+                agent, "serve", "--listen", "127.0.0.1:0", "--allow", plannerID, "--issuer", issuer, "--port-file",
                 "\(directory)/weather.port",
             ])
         let port = try await waitForFile("\(directory)/weather.port", of: child)
-        let url = "https://127.0.0.1:\(port.filter { $0.isNumber })/task"
+        let url = "https://127.0.0.1:\(port.filter { $0.isNumber })"
         say("   \(weatherID) at \(url)")
         return url
     }
@@ -108,7 +114,7 @@ final class DemoStory: Sendable {
         }
     }
 
-    private func refuse(_ who: String, _ begin: () -> ChildProcess) async throws {
+    func refuse(_ who: String, _ begin: () -> ChildProcess) async throws {
         say("   \(who):")
         let impostor = begin()
         await tell(impostor)
@@ -116,9 +122,13 @@ final class DemoStory: Sendable {
     }
 
     private func verifyLog() async throws {
-        head("6  The audit log recorded all of it")
+        head("7  The audit log recorded all of it")
         show("agentshield log list -count 12          # here without the columns TIME and AGENT")
         try await tellLog(count: 12)
+        for type in ["access_token", "identity.disable"] {
+            show("agentshield log list -type \(type)")
+            try await tellLog(count: 12, "-type", type)
+        }
         show("agentshield log verify")
         say(indented(try await admin(["log", "verify"])))
         show("agentshield log prove 0, then verified offline, with nothing but the log's key")
@@ -134,7 +144,7 @@ final class DemoStory: Sendable {
     }
 
     /// Says what an agent prints, without what repeats.
-    private func tell(_ agent: ChildProcess) async {
+    func tell(_ agent: ChildProcess) async {
         var transcript = CallTranscript()
         for await line in agent.lines {
             if let told = transcript.told(line) { say("   \(told)") }
@@ -143,15 +153,15 @@ final class DemoStory: Sendable {
     }
 
     /// The newest entries of the log in columns that fit a terminal.
-    private func tellLog(count: Int) async throws {
-        let listed = try await admin(["log", "list", "-count", "\(count)", "-output", "json"])
+    private func tellLog(count: Int, _ filter: String...) async throws {
+        let listed = try await admin(["log", "list", "-count", "\(count)", "-output", "json"] + filter)
         let entries = try JSONValue(parsing: Array(listed.utf8)).objectValue?["entries"]?.arrayValue ?? []
         for entry in entries {
             guard let event = entry.objectValue?["event"]?.objectValue,
                 let index = entry.objectValue?["index"]?.int64Value
             else { continue }
             let words = [
-                "\(index)".padded(to: 4), (event["type"]?.stringValue ?? "").padded(to: 16),
+                "\(index)".padded(to: 4), (event["type"]?.stringValue ?? "").padded(to: 20),
                 (event["phase"]?.stringValue ?? "").padded(to: 8),
                 (event["decision"]?.objectValue?["result"]?.stringValue ?? "").padded(to: 7),
                 event["resource"]?.objectValue?["kind"]?.stringValue ?? "",
@@ -166,7 +176,7 @@ final class DemoStory: Sendable {
     private var workloadEnvironment: [String: String] { ["SPIFFE_ENDPOINT_SOCKET": "unix://\(workloadSocket)"] }
 
     /// Starts a command under a name: `agentshield run --as NAME -- COMMAND …`.
-    private func launch(_ name: String, _ command: [String]) -> ChildProcess {
+    func launch(_ name: String, _ command: [String]) -> ChildProcess {
         start(agentshield, ["run", "--as", name, "--"] + command, environment: workloadEnvironment)
     }
 
@@ -178,7 +188,7 @@ final class DemoStory: Sendable {
         return child
     }
 
-    private func admin(_ arguments: [String]) async throws -> String {
+    func admin(_ arguments: [String]) async throws -> String {
         try await run(arguments + ["-socketPath", adminSocket])
     }
 
@@ -204,9 +214,9 @@ final class DemoStory: Sendable {
         throw CommandFailure("nothing was ready after 30 seconds")
     }
 
-    private func head(_ text: String) { say("\n\(text)") }
-    private func show(_ command: String) { say("   $ \(command)") }
-    private func say(_ text: String) { Terminal.print(text) }
+    func head(_ text: String) { say("\n\(text)") }
+    func show(_ command: String) { say("   $ \(command)") }
+    func say(_ text: String) { Terminal.print(text) }
 
     private func indented(_ text: String) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).map { "   \($0)" }.joined(separator: "\n")
