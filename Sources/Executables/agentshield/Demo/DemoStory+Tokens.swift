@@ -21,8 +21,8 @@ extension DemoStory {
         }
         show("agentshield identity disable -id planner -reason demonstration")
         _ = try await admin(["identity", "disable", "-id", "planner", "-reason", "demonstration"])
-        try await refuse("the planner asks once more") {
-            launch("planner", ask + ["--scope", "Forecast.Read"])
+        try await refuse("the planner asks once more: its identity is revoked, and with it everything else") {
+            launch("planner", ask + ["--scope", "Forecast.Read", "--wait", "2"])
         }
     }
 

@@ -71,10 +71,9 @@ struct TokenMetadata: Sendable {
         metadata.issuesCertificateBoundTokens = true
         metadata.subjectTypesSupported = ["public"]
         metadata.idTokenAlgorithms = [profile == .entra ? "RS256" : "ES256"]
-        if profile == .entra {
-            // MSAL wants the member. Nobody signs in here: the path answers 404.
-            metadata.authorizationEndpoint = "\(names.base)/\(tenant)/oauth2/v2.0/authorize"
-        }
+        // OpenID Connect Discovery and MSAL want the member. Nobody signs in here: the path answers 404.
+        metadata.authorizationEndpoint =
+            profile == .entra ? "\(names.base)/\(tenant)/oauth2/v2.0/authorize" : names.base + "/oauth2/authorize"
         return Self.answer(metadata.serializedBytes, maximumAge: maximumAge)
     }
 
