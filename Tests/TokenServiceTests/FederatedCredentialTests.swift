@@ -41,6 +41,25 @@ enum OutsideIssuer {
     }
 }
 
+/// A trust domain that ours holds a bundle of.
+enum OtherDomain {
+    static let key = JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "other-domain")
+
+    static func authorities(_ trustDomain: TrustDomain) -> [JWTAuthority]? {
+        guard trustDomain.name == "other.example",
+            let authority = try? JWTAuthority(keyID: key.keyID, derSPKI: key.verificationKey.derSPKI)
+        else { return nil }
+        return [authority]
+    }
+
+    /// An SVID of `spiffe://other.example/agent` that says whatever its domain likes.
+    static func svid(issuer: String?, _ claims: JSONObject = JSONObject(), at time: UnixTime) throws -> String {
+        try JWTSVID.sign(
+            id: SPIFFEID("spiffe://other.example/agent"), audience: [FederatedCredential.defaultAudience],
+            issuedAt: time, expiresAt: time + 300, key: key, issuer: issuer, extraClaims: claims)
+    }
+}
+
 @Suite("Token service: federated credentials")
 struct FederatedCredentialTests {
     private func give(_ world: TokenWorld, _ credentials: FederatedCredential...) {
@@ -133,6 +152,42 @@ struct FederatedCredentialTests {
             _ = try await world.service.token(call(world, svid))
             let other = try await world.svid("c", for: FederatedCredential.defaultAudience)
             await expectRefusal(.invalidClient) { try await world.service.token(call(world, other)) }
+        }
+    }
+
+    @Test("an SVID of another trust domain is that domain's word and nobody else's, whatever it says")
+    func otherDomain() async throws {
+        try await TokenWorld.run { world in
+            let gitHub = "https://token.actions.githubusercontent.com"
+            let subject = "spiffe://other.example/agent"
+            give(
+                world,
+                try FederatedCredential(
+                    name: AgentName("gh"), issuer: gitHub,
+                    subject: .matching(ClaimsExpression("claims['repository_id'] eq '42'"))),
+                try credential(subject: subject))
+            for issuer in [gitHub, OutsideIssuer.url("ci")] {
+                let svid = try OtherDomain.svid(issuer: issuer, ["repository_id": "42"], at: world.clock.time)
+                await expectRefusal(.invalidClient) { try await world.service.token(call(world, svid)) }
+            }
+            give(world, try credential("spiffe://other.example", subject: subject))
+            for issuer in [nil, gitHub, "spiffe://example.org"] {
+                let svid = try OtherDomain.svid(issuer: issuer, at: world.clock.time)
+                _ = try await world.service.token(call(world, svid))
+            }
+            give(world, try credential("spiffe://example.org", subject: subject))
+            let svid = try OtherDomain.svid(issuer: "spiffe://example.org", at: world.clock.time)
+            await expectRefusal(.invalidClient) { try await world.service.token(call(world, svid)) }
+        }
+    }
+
+    @Test("an issuer on the list vouches with its own keys also for what looks like an SVID")
+    func listedIssuerOfSVIDs() async throws {
+        try await TokenWorld.run { world in
+            let subject = "spiffe://unknown.example/agent"
+            give(world, try credential(subject: subject))
+            let token = try OutsideIssuer.token("ci", ["sub": .string(subject)], at: world.clock.time)
+            _ = try await world.service.token(call(world, token))
         }
     }
 }

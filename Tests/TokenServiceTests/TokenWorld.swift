@@ -89,7 +89,9 @@ final class TokenWorld: Sendable {
             directory: { directory.snapshot }, authorities: authorities, revocations: revocations, audit: log,
             refusals: RefusalRecorder(log: log, now: clock.now, sleep: { try await Task.sleep(for: $0) }),
             trust: ClientTrust(
-                jwtAuthorities: { $0 == trustDomain ? authorities.bundle.jwtAuthorities : nil },
+                jwtAuthorities: {
+                    $0 == trustDomain ? authorities.bundle.jwtAuthorities : OtherDomain.authorities($0)
+                },
                 issuers: try IssuerKeyring(
                     [OutsideIssuer.trusted("ci"), OutsideIssuer.trusted("other")], now: clock.now, observe: { _ in },
                     fetch: { _ throws(IssuerDocumentError) in throw .timeout })),

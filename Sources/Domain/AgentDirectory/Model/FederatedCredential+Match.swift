@@ -1,4 +1,5 @@
 package import JOSE
+package import SPIFFE
 
 /// What a federated credential says to a token's claims: one check for each thing that it demands.
 ///
@@ -79,6 +80,18 @@ extension FederatedCredential {
         }
         checks.append(audienceCheck(claims["aud"]))
         return FederatedCredentialMatch(checks: checks)
+    }
+
+    /// Whether the credential is about JWT-SVIDs of a trust domain, whatever issuer they name.
+    package var namesTrustDomain: Bool { issuer.utf8.starts(with: "spiffe://".utf8) }
+
+    /// Compares the claims of a JWT-SVID: for a credential that names a trust domain, its issuer is the one whose keys have
+    /// signed it.
+    package func match(_ claims: JSONObject, ofSVIDFrom trustDomain: TrustDomain) -> FederatedCredentialMatch {
+        guard namesTrustDomain else { return match(claims) }
+        var claims = claims
+        claims["iss"] = .string(trustDomain.idString)
+        return match(claims)
     }
 
     /// RFC 7519 §4.1.3 allows a text and a list; a token for several parties is nobody's credential here.

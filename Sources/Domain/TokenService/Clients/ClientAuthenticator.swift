@@ -131,7 +131,12 @@ final class ClientAuthenticator: Sendable {
         if let svid = try? UnverifiedJWTSVID(parsing: assertion.text),
             trust.jwtAuthorities(svid.unverifiedID.trustDomain) != nil
         {
-            return try self.svid(svid, assertion, clientID, call, directory)
+            if let proof = try self.svid(svid, assertion, clientID, call, directory) { return proof }
+            // What a trust domain's key has signed is nobody else's word. An issuer on the list has keys of its own to ask.
+            guard type == .jwtBearer, let issuer = svid.claims.issuer, trust.issuers?.issuer(named: issuer) != nil
+            else {
+                throw .client("no federated credential matches issuer, subject and audience")
+            }
         }
         guard type == .jwtBearer else { throw .client("the assertion is no JWT-SVID of a trust domain known here") }
         let unverified: UnverifiedClientAssertion
@@ -147,11 +152,11 @@ final class ClientAuthenticator: Sendable {
     }
 
     /// `spiffe_jwt`: an SVID for us is its agent's credential; one for another audience is where a federated credential
-    /// names exactly that. SVIDs are shared and cached, so they count until they end.
+    /// names exactly that. SVIDs are shared and cached, so they count until they end. Nil where no credential names it.
     private func svid(
         _ unverified: UnverifiedJWTSVID, _ assertion: SecretText, _ clientID: String?, _ call: TokenCall,
         _ directory: DirectorySnapshot
-    ) throws(TokenRefusal) -> ClientProof {
+    ) throws(TokenRefusal) -> ClientProof? {
         guard let names = names() else { throw .unavailable("the service has no name yet") }
         let verified: VerifiedJWTSVID
         do {
@@ -170,19 +175,21 @@ final class ClientAuthenticator: Sendable {
             return ClientProof(agent, .jwtSVID, evidence: Array(assertion.text.utf8), svid: verified)
         }
         let agent = try named(clientID, in: directory)
-        var claims = verified.claims
-        if let matched = agent.federatedCredentials.first(where: { $0.match(claims).isMatch }) {
-            return ClientProof(
-                agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text,
-                svid: verified)
-        }
-        // Whoever issued it: the bundle says which trust domain did, also where the token does not.
-        claims["iss"] = .string(verified.id.trustDomain.idString)
-        guard let matched = agent.federatedCredentials.first(where: { $0.match(claims).isMatch }) else {
-            throw .client("no federated credential matches issuer, subject and audience")
-        }
+        guard let matched = credential(of: agent, metBy: verified) else { return nil }
         return ClientProof(
             agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text, svid: verified)
+    }
+
+    /// The federated credential that an SVID meets. Its issuer is who has signed it, as the bundle says, and not whom the
+    /// token names: another trust domain can write any `iss` and any claim. Only in our own the name of the issuer stands
+    /// for it too, and that for the subject alone.
+    private func credential(of agent: AgentIdentity, metBy svid: VerifiedJWTSVID) -> FederatedCredential? {
+        let isOurs = svid.id.isMember(of: agent.spiffeID.trustDomain)
+        return agent.federatedCredentials.first { credential in
+            var counts = credential.namesTrustDomain
+            if case .exactly = credential.subject, isOurs { counts = true }
+            return counts && credential.match(svid.claims, ofSVIDFrom: svid.id.trustDomain).isMatch
+        }
     }
 
     private func named(_ clientID: String?, in directory: DirectorySnapshot) throws(TokenRefusal) -> AgentIdentity {

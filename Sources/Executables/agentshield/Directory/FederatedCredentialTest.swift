@@ -58,7 +58,14 @@ struct AssertionReport {
         _ sample: SampleAssertion, _ credentials: [FederatedCredential], identity: Agentshield_Admin_V1_Identity,
         bundle: TrustBundle, now: UnixTime
     ) {
-        self.credentials = credentials.map { ($0, $0.match(sample.claims)) }
+        // An SVID's issuer is whoever signs for its trust domain, with `iss` and without.
+        let svidOf = (sample.claims["sub"]?.stringValue).flatMap { try? SPIFFEID($0) }?.trustDomain
+        self.credentials = credentials.map { credential in
+            (
+                credential,
+                svidOf.map { credential.match(sample.claims, ofSVIDFrom: $0) } ?? credential.match(sample.claims)
+            )
+        }
         var state: String?
         if identity.state != "enabled" {
             state = "is \(identity.state)"
