@@ -105,4 +105,15 @@ struct DPoPTests {
             _ = try await world.token("a", proofs: [proof(world)])
         }
     }
+
+    @Test("a certificate that ended while its connection lasted is no credential, also with a proof")
+    func endedCertificate() async throws {
+        try await TokenWorld.run { world in
+            let peer = try await world.peer("a")
+            world.clock.set(peer.expiresAt)
+            await expectRefusal(.invalidClient) {
+                try await world.service.token(world.call([:], proofs: [proof(world)], peer: peer))
+            }
+        }
+    }
 }

@@ -69,6 +69,8 @@ final class ClientAuthenticator: Sendable {
         _ authentication: ClientAuthentication, _ call: TokenCall, _ directory: DirectorySnapshot
     ) throws(TokenRefusal) -> ClientProof {
         guard let peer = call.peer else { throw .client("the request shows no credential") }
+        // A connection may be older than that.
+        guard now() < peer.expiresAt else { throw .client("the certificate of the connection has expired") }
         if let subject = revoked().revocation(of: peer) {
             throw .client("the certificate is revoked (\(subject.kind))")
         }
