@@ -194,6 +194,35 @@ struct DelegationTests {
         }
     }
 
+    @Test("an SVID for several receivers, or of an agent that gets no tokens, speaks for nobody")
+    func refusedSVIDs() async throws {
+        try await TokenWorld.run { world in
+            func redeem(_ svid: String) async throws -> TokenResponse {
+                try await world.token(
+                    "b",
+                    [
+                        "grant_type": TokenRequest.GrantType.jwtBearer.rawValue, "assertion": svid,
+                        "resource": TokenWorld.resourceC,
+                    ])
+            }
+            let shared = try await world.issuer.issueJWTSVID(
+                for: TokenWorld.caller, entry: world.entry("a"),
+                audience: [TokenWorld.names.issuer(.standard), TokenWorld.resourceB])
+            await expectRefusal(.invalidGrant) { try await redeem(shared.token) }
+            let svid = try await world.svid("a")
+            _ = try await redeem(svid)
+            for state in [AgentIdentity.State.disabled, .retired] {
+                world.change("a") { $0.state = state }
+                await expectRefusal(.invalidGrant) { try await redeem(svid) }
+            }
+            world.change("a") {
+                $0.state = .enabled
+                $0.expiresAt = world.clock.time
+            }
+            await expectRefusal(.invalidGrant) { try await redeem(svid) }
+        }
+    }
+
     @Test("no sequence of exchanges gives more scope, a longer life, another subject or a shorter chain")
     func onlyNarrows() async throws {
         try await TokenWorld.run { world in

@@ -67,4 +67,27 @@ struct TokenQueryTests {
             }
         }
     }
+
+    @Test("a token ends with a retired agent in its chain, also when another agent has that one's SPIFFE ID")
+    func retiredInChain() async throws {
+        try await TokenWorld.run { world in
+            let first = try await world.token("a", ["resource": TokenWorld.resourceB])
+            let second = try await world.exchange(first, by: "b", for: TokenWorld.resourceC)
+            #expect(try await world.isActive(second, asking: "c"))
+            world.change("a") { $0.state = .retired }
+            #expect(try await world.isActive(second, asking: "c") == false)
+            world.clock.advance(seconds: 60)
+            let old = world.agent("a")
+            world.directory.change {
+                $0.put(
+                    AgentIdentity(
+                        id: "client-new", name: old.name, spiffeID: old.spiffeID, blueprintID: nil, owner: old.owner,
+                        sponsor: old.sponsor, createdAt: world.clock.time))
+            }
+            #expect(try await world.isActive(second, asking: "c") == false)
+            await expectRefusal(.invalidRequest) {
+                try await world.exchange(second, by: "c", for: TokenWorld.resourceB)
+            }
+        }
+    }
 }

@@ -14,6 +14,8 @@ package struct DirectorySnapshot: Sendable {
     private var grantsByAgent: TreeDictionary<String, [String]> = [:]
     /// Disabled and retired agents.
     private var barredAgents: TreeSet<String> = []
+    /// SPIFFE IDs of agents that were retired, also those that another agent has by now.
+    private var retiredSPIFFEIDs: TreeSet<SPIFFEID> = []
 
     package init() {}
 
@@ -24,6 +26,9 @@ package struct DirectorySnapshot: Sendable {
 
     /// The agent with this identity that is not retired.
     package func agent(withSPIFFEID id: SPIFFEID) -> AgentIdentity? { agentsBySPIFFEID[id].flatMap { agents[$0] } }
+
+    /// Whether an agent with this identity was retired.
+    package func hasRetired(_ id: SPIFFEID) -> Bool { retiredSPIFFEIDs.contains(id) }
 
     /// The agent of this name that is not retired.
     package func agent(named name: String) -> AgentIdentity? { agentsByName[name].flatMap { agents[$0] } }
@@ -65,7 +70,10 @@ package struct DirectorySnapshot: Sendable {
         remove(agent: agent.id)
         agents[agent.id] = agent
         if agent.state != .enabled { barredAgents.insert(agent.id) }
-        guard agent.state != .retired else { return }
+        guard agent.state != .retired else {
+            retiredSPIFFEIDs.insert(agent.spiffeID)
+            return
+        }
         agentsBySPIFFEID[agent.spiffeID] = agent.id
         agentsByName[agent.name.text] = agent.id
     }

@@ -96,19 +96,23 @@ package final class TokenService: Sendable {
     ) async throws(TokenRefusal) -> GrantedSubject {
         switch request.grant {
         case .clientCredentials: return grants.ownSubject(client)
-        case .jwtBearer(let assertion): return try grants.vouched(svid(assertion, call, .invalidGrant), by: client)
+        case .jwtBearer(let assertion):
+            return try grants.vouched(
+                svid(assertion, call, directory, .invalidGrant), by: client)
         case .tokenExchange(let exchange):
             if let type = exchange.requestedType, type != .accessToken, type != .jwt {
                 throw TokenRefusal(.invalidRequest, "only access tokens are issued")
             }
-            if let actor = exchange.actor { try check(actor, is: client, call) }
+            if let actor = exchange.actor { try check(actor, is: client, call, directory) }
             switch exchange.subject.type {
             case .accessToken:
                 let token = try verifiedToken(exchange.subject.token, directory)
                 return try grants.exchanged(
                     token, by: client, key: key, impersonates: impersonates(exchange, request, client, directory),
                     directory)
-            case .jwt: return try grants.vouched(svid(exchange.subject.token, call, .invalidRequest), by: client)
+            case .jwt:
+                return try grants.vouched(
+                    svid(exchange.subject.token, call, directory, .invalidRequest), by: client)
             default: throw TokenRefusal(.invalidRequest, "subject tokens of this type are not taken")
             }
         }
@@ -129,17 +133,18 @@ package final class TokenService: Sendable {
 
     /// The actor is always the client. A token about somebody else would name an actor who is not here.
     private func check(
-        _ actor: TokenExchange.TypedToken, is client: AuthenticatedClient, _ call: TokenCall
+        _ actor: TokenExchange.TypedToken, is client: AuthenticatedClient, _ call: TokenCall,
+        _ directory: DirectorySnapshot
     ) throws(TokenRefusal) {
         let subject: String
         switch actor.type {
         case .accessToken:
-            let token = try verifiedToken(actor.token, directory())
+            let token = try verifiedToken(actor.token, directory)
             guard token.claims.actors == nil else {
                 throw TokenRefusal(silently: .invalidRequest, "the actor token has actors itself")
             }
             subject = token.claims.subject
-        case .jwt: subject = try svid(actor.token, call, .invalidRequest).id.string
+        case .jwt: subject = try svid(actor.token, call, directory, .invalidRequest).id.string
         default: throw TokenRefusal(.invalidRequest, "actor tokens of this type are not taken")
         }
         guard subject.hasSameBytes(as: client.agent.spiffeID.string) else {
@@ -147,9 +152,9 @@ package final class TokenService: Sendable {
         }
     }
 
-    /// A JWT-SVID that is addressed to this service.
+    /// A JWT-SVID that is addressed to this service and to nobody else: whoever received it could pass it on otherwise.
     private func svid(
-        _ token: SecretText, _ call: TokenCall, _ code: OAuthErrorCode
+        _ token: SecretText, _ call: TokenCall, _ directory: DirectorySnapshot, _ code: OAuthErrorCode
     ) throws(TokenRefusal) -> VerifiedJWTSVID {
         guard let names = names() else { throw .unavailable("the service has no name yet") }
         let verified: VerifiedJWTSVID
@@ -160,8 +165,14 @@ package final class TokenService: Sendable {
         } catch {
             throw TokenRefusal(silently: code, error.description)
         }
+        guard verified.audience.count == 1 else {
+            throw TokenRefusal(silently: code, "the SVID has several audiences")
+        }
         if let subject = revocations.revoked.revocation(of: verified) {
             throw TokenRefusal(silently: code, "the SVID is revoked (\(subject.kind))")
+        }
+        if let reason = endedReason(verified.id, since: nil, directory) {
+            throw TokenRefusal(silently: code, reason)
         }
         return verified
     }

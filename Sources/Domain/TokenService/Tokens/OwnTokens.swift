@@ -48,17 +48,25 @@ extension TokenService {
         guard let client = directory.agent(claims.clientID) else { return "the token's client is gone" }
         if revoked.revokes(client.spiffeID) { return "`\(client.spiffeID)` is revoked" }
         for name in [claims.subject] + (claims.actors?.actors.map(\.subject) ?? []) {
-            guard let id = try? SPIFFEID(name), id.trustDomain == authorities.trustDomain,
-                let agent = directory.agent(withSPIFFEID: id)
-            else { continue }
-            if let reason = Self.endedReason(agent, directory, now()) { return reason }
+            guard let id = try? SPIFFEID(name) else { continue }
+            if let reason = endedReason(id, since: claims.issuedAt + Self.backdating, directory) { return reason }
         }
         return Self.endedReason(client, directory, now())
     }
 
-    private static func endedReason(
-        _ agent: AgentIdentity, _ directory: DirectorySnapshot, _ time: UnixTime
-    ) -> String? {
+    /// Why nobody acts under a SPIFFE ID any more, or why not the same agent as at a time (seconds since 1970); nil also for
+    /// what is no agent of ours.
+    func endedReason(_ id: SPIFFEID, since time: Int64?, _ directory: DirectorySnapshot) -> String? {
+        guard id.trustDomain == authorities.trustDomain else { return nil }
+        guard let agent = directory.agent(withSPIFFEID: id) else {
+            return directory.hasRetired(id) ? "`\(id)` is retired" : nil
+        }
+        // The ID of one that was retired may be another agent's now, which has nothing to do with the token.
+        if let time, directory.hasRetired(id), agent.createdAt.seconds > time { return "`\(id)` was another agent's" }
+        return Self.endedReason(agent, directory, now())
+    }
+
+    static func endedReason(_ agent: AgentIdentity, _ directory: DirectorySnapshot, _ time: UnixTime) -> String? {
         guard agent.state == .enabled else { return "`\(agent.spiffeID)` is \(agent.state.rawValue)" }
         if let end = agent.expiresAt, time >= end { return "`\(agent.spiffeID)` has expired" }
         guard let id = agent.blueprintID else { return nil }
