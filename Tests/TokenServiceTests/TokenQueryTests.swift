@@ -90,4 +90,40 @@ struct TokenQueryTests {
             }
         }
     }
+
+    @Test("who could get no token asks nothing about tokens either, and the log names it")
+    func askers() async throws {
+        try await TokenWorld.run { world in
+            let token = try await world.token("a", ["resource": TokenWorld.resourceB])
+            let old = world.agent("b")
+            let secret = ClientCredential(
+                id: "s", proof: .secret(digest: SecretText(TokenWorld.secret).digest), createdAt: TokenWorld.start)
+            let blueprint = AgentBlueprint(
+                id: "blueprint", name: try AgentName("readers"), allowedScopes: .empty, allowedAudiences: [],
+                credentialKinds: [.jwtSVID], sponsor: old.sponsor, createdAt: TokenWorld.start)
+            world.directory.change {
+                $0.put(blueprint)
+                $0.put(
+                    AgentIdentity(
+                        id: old.id, name: old.name, spiffeID: old.spiffeID, blueprintID: blueprint.id,
+                        owner: old.owner, sponsor: old.sponsor, createdAt: old.createdAt, clientCredentials: [secret]))
+            }
+            #expect(try await world.isActive(token, asking: "b"))
+            let call = try world.call([
+                "token": token.token.text, "client_id": "client-b", "client_secret": TokenWorld.secret,
+            ])
+            await expectRefusal(.unauthorizedClient) { try await world.service.introspect(call) }
+            world.directory.change {
+                var disabled = blueprint
+                disabled.isEnabled = false
+                $0.put(disabled)
+            }
+            await expectRefusal(.invalidClient) { try await world.isActive(token, asking: "b") }
+            world.directory.change { $0.put(blueprint) }
+            world.change("b") { $0.expiresAt = world.clock.time }
+            await expectRefusal(.invalidClient) { try await world.isActive(token, asking: "b") }
+            let refused = try await world.events(.accessTokenRefuse)
+            #expect(refused.filter { $0.contains("spiffe://example.org/agent-b") }.count == 3)
+        }
+    }
 }

@@ -48,6 +48,7 @@ extension TokenService {
     private func query(
         _ call: TokenCall, _ directory: DirectorySnapshot
     ) async throws(TokenRefusal) -> (TokenQuery, AuthenticatedClient) {
+        var known: AuthenticatedClient?
         do throws(TokenRefusal) {
             let query: TokenQuery
             do {
@@ -57,12 +58,17 @@ extension TokenService {
                 throw TokenRefusal(error.code, error.description)
             }
             let client = try await authenticator.authenticate(query.client, call, directory)
-            guard client.agent.state == .enabled, !revocations.revoked.revokes(client.agent.spiffeID) else {
-                throw .client("the agent is disabled or revoked")
+            known = client
+            guard !revocations.revoked.revokes(client.agent.spiffeID) else { throw .client("the agent is revoked") }
+            if let reason = Self.endedReason(client.agent, directory, now()) { throw .client(reason) }
+            if let id = client.agent.blueprintID, let blueprint = directory.blueprint(id),
+                !blueprint.credentialKinds.contains(client.kind)
+            {
+                throw TokenRefusal(.unauthorizedClient, "the blueprint does not allow `\(client.kind.rawValue)`")
             }
             return (query, client)
         } catch {
-            await record(error, nil, call)
+            await record(error, known, call)
             throw error
         }
     }
