@@ -194,8 +194,15 @@ struct LifeTests {
             let third = try #require(await stream.next())
             #expect(third.agentsBarred(since: second).map(\.id) == [c.id])
             #expect(third.agentsEnabled(since: second).map(\.id) == [a.id])
+            // Of one who is retired more is taken than of one who is disabled.
+            _ = try await bed.directory.retireAgent(c.id, by: TestBed.admin)
+            let fourth = try #require(await stream.next())
+            #expect(fourth.agentsBarred(since: third).map(\.id) == [c.id])
+            #expect(fourth.agentsEnabled(since: third).isEmpty)
+            #expect(fourth.hasRetired(c.spiffeID) && !fourth.hasRetired(a.spiffeID))
             let fresh = try await bed.reopened()
             #expect(Set(fresh.snapshot.agentsBarred(since: DirectorySnapshot()).map(\.id)) == [b.id, c.id])
+            #expect(fresh.snapshot.hasRetired(b.spiffeID))
         }
     }
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from harness.domain import run_cli
+from harness.polling import eventually
 from stage.deployment import Deployment, log_events
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -95,6 +96,24 @@ def test_a_life_from_blueprint_to_retirement_is_kept_over_restarts_and_told_by_t
     (disabled,) = [event for event in events if event["type"] == "identity.disable" and event["phase"] == "outcome"]
     assert disabled["remediation"]["cause"] == "odd calls"
     assert disabled["agent"]["peer"]["uid"] == os.getuid()
+
+
+def test_who_is_retired_after_being_disabled_loses_its_entries_and_its_revocation_gets_an_end(domain):
+    create(domain, "leaving")
+    identity = f"{domain.id}/leaving"
+    domain.cli("entry", "create", "-spiffeID", identity, "-parentID", f"{domain.id}/node", "-selector", "unix:uid:1")
+
+    def revocation() -> dict:
+        return {item["value"]: item for item in domain.cli_json("revoke", "list")["items"]}.get(identity, {})
+
+    domain.cli("identity", "disable", "-id", "leaving")
+    eventually(lambda: revocation().get("reason") == "identity disabled", "a disabled agent is revoked")
+    domain.cli("identity", "retire", "-id", "leaving")
+    ended = eventually(lambda: revocation().get("reason") == "identity retired" and revocation(), "the revocation is replaced")
+    assert int(ended["expires_at"]) > time.time()
+    eventually(
+        lambda: identity not in domain.cli("entry", "show", "-spiffeID", identity).stdout, "a retired agent's entries are deleted"
+    )
 
 
 def test_a_secret_is_printed_once_and_kept_as_digest_only(domain, agent):

@@ -101,6 +101,25 @@ struct RevocationRegisterTests {
             chain: issued.chain, bundle: { _ in issuer.authorities.bundle.x509Bundle }, at: domain.clock.now)
     }
 
+    @Test func `a revocation is replaced in one act where its reason says so, and stays otherwise`() async throws {
+        try await TestDomain.run { domain in
+            let register = try await open(domain, MemoryRevocationStore())
+            let subject = RevokedSubject.agent(try domain.entry().spiffeID)
+            _ = try await revoke(subject, in: register, domain)
+            let end = domain.clock.now + 60
+            func replace(_ reason: String) async throws -> RevocationRecord {
+                try await register.revoke(
+                    subject, reason: "over", expiresAt: end, latestEnd: end, replacing: reason, by: administrator,
+                    requestID: "r")
+            }
+            #expect(try await replace("lost").reason == "stolen")
+            let number = register.sequence
+            let replaced = try await replace("stolen")
+            #expect(replaced.reason == "over" && replaced.expiresAt == end)
+            #expect(register.current.records == [replaced] && register.sequence > number)
+        }
+    }
+
     @Test func `numbers grow with every change and over restarts`() async throws {
         try await TestDomain.run { domain in
             let store = MemoryRevocationStore()

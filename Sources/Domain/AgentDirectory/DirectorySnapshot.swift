@@ -12,8 +12,8 @@ package struct DirectorySnapshot: Sendable {
     private var agentsByName: TreeDictionary<String, String> = [:]
     private var blueprintsByName: TreeDictionary<String, String> = [:]
     private var grantsByAgent: TreeDictionary<String, [String]> = [:]
-    /// Disabled and retired agents.
-    private var barredAgents: TreeSet<String> = []
+    private var disabledAgents: TreeSet<String> = []
+    private var retiredAgents: TreeSet<String> = []
     /// SPIFFE IDs of agents that were retired, also those that another agent has by now.
     private var retiredSPIFFEIDs: TreeSet<SPIFFEID> = []
 
@@ -49,15 +49,18 @@ package struct DirectorySnapshot: Sendable {
     package var resourceCount: Int { resources.count }
     package var grantCount: Int { grants.count }
 
-    /// The agents that are disabled or retired now and were not in an earlier snapshot; all of them when compared with
-    /// an empty one. What they hold has to be taken back.
+    /// The agents that are disabled now and were not in an earlier snapshot, and those that are retired now and were not; all
+    /// of them when compared with an empty one. What they hold has to be taken back.
     package func agentsBarred(since earlier: DirectorySnapshot) -> [AgentIdentity] {
-        barredAgents.subtracting(earlier.barredAgents).compactMap { agents[$0] }
+        let barred =
+            Array(disabledAgents.subtracting(earlier.disabledAgents))
+            + retiredAgents.subtracting(earlier.retiredAgents)
+        return barred.compactMap { agents[$0] }
     }
 
     /// The agents that were disabled in an earlier snapshot and are enabled now.
     package func agentsEnabled(since earlier: DirectorySnapshot) -> [AgentIdentity] {
-        earlier.barredAgents.subtracting(barredAgents).compactMap { agents[$0] }
+        earlier.disabledAgents.subtracting(disabledAgents).compactMap { agents[$0] }.filter { $0.state == .enabled }
     }
 
     package mutating func put(_ blueprint: AgentBlueprint) {
@@ -69,8 +72,9 @@ package struct DirectorySnapshot: Sendable {
     package mutating func put(_ agent: AgentIdentity) {
         remove(agent: agent.id)
         agents[agent.id] = agent
-        if agent.state != .enabled { barredAgents.insert(agent.id) }
+        if agent.state == .disabled { disabledAgents.insert(agent.id) }
         guard agent.state != .retired else {
+            retiredAgents.insert(agent.id)
             retiredSPIFFEIDs.insert(agent.spiffeID)
             return
         }
@@ -94,7 +98,8 @@ package struct DirectorySnapshot: Sendable {
     /// Out of every index; the directory itself never forgets an agent.
     mutating func remove(agent id: String) {
         guard let old = agents.removeValue(forKey: id) else { return }
-        barredAgents.remove(id)
+        disabledAgents.remove(id)
+        retiredAgents.remove(id)
         guard old.state != .retired else { return }
         agentsBySPIFFEID[old.spiffeID] = nil
         agentsByName[old.name.text] = nil

@@ -48,43 +48,46 @@ struct BarredAgents: Sendable {
         _ snapshot: DirectorySnapshot, since earlier: DirectorySnapshot, isFirst: Bool
     ) async throws {
         for agent in snapshot.agentsBarred(since: earlier) {
-            if agent.state == .retired {
+            let successor = snapshot.agent(withSPIFFEID: agent.spiffeID).flatMap { $0.id == agent.id ? nil : $0 }
+            if agent.state == .retired, isFirst {
                 // The ID of one that was retired may be another agent's by now. And after a restart only one whose entries
                 // are still there was not dealt with: entries go last.
-                guard snapshot.agent(withSPIFFEID: agent.spiffeID) == nil else { continue }
-                guard try !isFirst || !entries(of: agent).isEmpty else { continue }
+                guard successor == nil, try !entries(of: agent).isEmpty else { continue }
             }
-            try await bar(agent)
+            try await bar(agent, before: successor?.createdAt)
+        }
+        if isFirst {
+            // Who was enabled when nobody looked any more.
+            for record in revocations.current.records where record.reason == Self.reason(of: .disabled) {
+                guard case .agent(let id) = record.subject, !snapshot.hasRetired(id),
+                    let agent = snapshot.agent(withSPIFFEID: id), agent.state == .enabled
+                else { continue }
+                try await readmit(agent)
+            }
         }
         for agent in snapshot.agentsEnabled(since: earlier) { try await readmit(agent) }
     }
 
-    private func bar(_ agent: AgentIdentity) async throws {
+    /// - Parameter successor: when another agent got the SPIFFE ID; what is newer is that one's.
+    private func bar(_ agent: AgentIdentity, before successor: UnixTime?) async throws {
         let requestID = Hex.encode(randomBytes(16))
-        let known = revocations.current.records.first { $0.subject == .agent(agent.spiffeID) }
-        let wasDisabled = known?.reason == Self.reason(of: .disabled)
-        if agent.state == .retired, wasDisabled {
-            // While it is still revoked, so that nothing is issued in between.
-            try await deleteEntries(of: agent, requestID)
-            try await revocations.undo(
-                .agent(agent.spiffeID), reason: Self.reason(of: .retired), by: .internal(), requestID: requestID)
-        }
         do throws(RevocationRegisterError) {
             _ = try await revocations.revoke(
                 .agent(agent.spiffeID), reason: Self.reason(of: agent.state),
                 // Nothing outlives the authority that signed it, and nothing new is signed for a retired agent.
                 expiresAt: agent.state == .retired ? authorities.records.map(\.notAfter).max() : nil,
-                latestEnd: UnixTime(milliseconds: .max), by: .internal(), requestID: requestID)
+                latestEnd: UnixTime(milliseconds: .max),
+                // That of a disabled agent has no end.
+                replacing: agent.state == .retired ? Self.reason(of: .disabled) : nil, by: .internal(),
+                requestID: requestID)
         } catch {
             guard error == .full else { throw error }
             // The token service refuses the agent all the same, and its SVIDs end by themselves.
             logger.error("no room to revoke a barred agent", metadata: ["agent": "\(agent.spiffeID)"])
         }
-        if agent.state == .retired { try await deleteEntries(of: agent, requestID) }
-    }
-
-    private func deleteEntries(of agent: AgentIdentity, _ requestID: String) async throws {
-        for entry in try entries(of: agent) {
+        guard agent.state == .retired else { return }
+        // Last, and while it is revoked, so that nothing is issued in between.
+        for entry in try entries(of: agent) where successor.map({ entry.createdAt.seconds < $0.seconds }) ?? true {
             do throws(RegistryError) {
                 try await registry.deleteEntry(entry.id, by: .internal(), requestID: requestID)
             } catch {

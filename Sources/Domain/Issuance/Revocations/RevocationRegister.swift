@@ -90,10 +90,12 @@ package final class RevocationRegister: Sendable {
     /// - Parameters:
     ///   - expiresAt: the credential's end, where the caller knows it.
     ///   - latestEnd: the latest end that a credential of this kind can have, for when nobody knows better.
+    ///   - replacedReason: a revocation for this reason is replaced, in one act.
     ///   - authorityKeys: thumbprints of keys that other commands revoke, with their authorities.
     package func revoke(
         _ subject: RevokedSubject, reason: String, expiresAt: UnixTime? = nil, latestEnd: UnixTime,
-        sparing authorityKeys: Set<String> = [], by agent: AuditEvent.AgentField, requestID: String
+        replacing replacedReason: String? = nil, sparing authorityKeys: Set<String> = [],
+        by agent: AuditEvent.AgentField, requestID: String
     ) async throws(RevocationRegisterError) -> RevocationRecord {
         let time = now()
         let record = RevocationRecord(
@@ -109,7 +111,11 @@ package final class RevocationRegister: Sendable {
         return try await turnstile.pass { () async throws(RevocationRegisterError) in
             try await reloadIfNeeded()
             let stored = current
-            if let there = stored.records.first(where: { $0.subject == subject && $0.cause == nil }) { return there }
+            if let there = stored.records.first(where: { $0.subject == subject && $0.cause == nil }),
+                there.reason != replacedReason
+            {
+                return there
+            }
             var next = stored
             // What an agent's revocation brought along becomes a revocation of its own.
             next.records.removeAll { $0.subject == subject }
