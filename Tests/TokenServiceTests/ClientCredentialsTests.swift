@@ -80,16 +80,33 @@ struct ClientCredentialsTests {
     @Test("what is not the client's business looks the same whether it exists or not")
     func probing() async throws {
         try await TokenWorld.run { world in
-            var errors: [OAuthError] = []
-            for resource in [TokenWorld.resourceC, "api://nowhere"] {
-                let call = try await world.request(as: "a", ["resource": resource])
-                do throws(TokenRefusal) {
-                    _ = try await world.service.token(call)
-                } catch {
-                    errors.append(error.error)
+            // What a resource demands is no more the client's business.
+            var resource = try #require(world.directory.snapshot.resource(TokenWorld.resourceC))
+            resource.binding = .required
+            let changed = resource
+            world.directory.change { $0.put(changed) }
+            for fields in [
+                ["resource": "RESOURCE"], ["scope": "RESOURCE/.default"], ["scope": "RESOURCE/task.run"],
+                ["scope": "RESOURCE/task.run", "resource": TokenWorld.resourceB],
+            ] {
+                var errors: [OAuthError] = []
+                for name in [TokenWorld.resourceC, "api://nowhere"] {
+                    let fields = fields.mapValues { value in
+                        value.hasPrefix("RESOURCE") ? name + value.dropFirst("RESOURCE".count) : value
+                    }
+                    let call = try await world.request(as: "a", fields)
+                    do throws(TokenRefusal) {
+                        _ = try await world.service.token(call)
+                    } catch {
+                        // The scope that was asked for is in the sentence.
+                        errors.append(
+                            OAuthError(
+                                error.code,
+                                description: error.error.description?.replacing(name, with: "RESOURCE")))
+                    }
                 }
+                #expect(errors.count == 2 && errors.first == errors.last, "\(fields)")
             }
-            #expect(errors.count == 2 && errors[0] == errors[1])
         }
     }
 

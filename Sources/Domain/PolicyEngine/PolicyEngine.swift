@@ -30,24 +30,18 @@ package struct PolicyEngine: Sendable {
 
     private func permission(_ question: PolicyQuestion) throws(Denied) -> Permission {
         try checkAgent(question)
+        let blueprint = try usableBlueprint(question)
+        // Up to the grants nothing but these reasons may tell what exists: a probe must not learn of it by another one.
         guard let resource = question.resource else { throw Denied(.unknownResource) }
-        var lifetime = resource.tokenLifetime
-        var depth = defaultActorDepth
-        var ceiling: Set<String>?
-        switch question.agent.template {
-        case .none: break
-        case .missing: throw Denied(.blueprintUnavailable)
-        case .blueprint(let blueprint):
-            try check(blueprint, question, resource)
-            lifetime = min(lifetime, blueprint.maximumTokenLifetime)
-            depth = blueprint.maximumActorDepth
-            ceiling = Set(blueprint.scopes)
-        }
+        guard blueprint?.audiences.contains(resource.id) ?? true else { throw Denied(.audienceNotAllowed) }
+        let grants = try usableGrants(question, resource)
         guard !resource.demandsBinding || question.isBound else { throw Denied(.bindingNeeded) }
+        let depth = blueprint?.maximumActorDepth ?? defaultActorDepth
         if case .another(let wanted) = question.action.onBehalf, wanted > depth {
             throw Denied(.chainTooDeep(limit: depth))
         }
-        let grants = try usableGrants(question, resource)
+        var lifetime = min(resource.tokenLifetime, blueprint?.maximumTokenLifetime ?? .max)
+        let ceiling = blueprint.map { Set($0.scopes) }
         let granted = Set(grants.flatMap(\.scopes))
         // A scope that the resource no longer has is not given, whatever a grant or a blueprint says.
         let available = resource.scopes.filter { granted.contains($0) && ceiling?.contains($0) ?? true }
@@ -70,14 +64,18 @@ package struct PolicyEngine: Sendable {
         if let end = agent.expiresAt, question.time >= end { throw Denied(.agentExpired) }
     }
 
-    private func check(
-        _ blueprint: BlueprintFacts, _ question: PolicyQuestion, _ resource: ResourceFacts
-    ) throws(Denied) {
-        guard blueprint.isEnabled else { throw Denied(.blueprintUnavailable) }
-        guard blueprint.credentialKinds.contains(question.credentialKind) else {
-            throw Denied(.credentialKindNotAllowed(question.credentialKind))
+    /// The ceiling over the agent; nil for an agent without one.
+    private func usableBlueprint(_ question: PolicyQuestion) throws(Denied) -> BlueprintFacts? {
+        switch question.agent.template {
+        case .none: return nil
+        case .missing: throw Denied(.blueprintUnavailable)
+        case .blueprint(let blueprint):
+            guard blueprint.isEnabled else { throw Denied(.blueprintUnavailable) }
+            guard blueprint.credentialKinds.contains(question.credentialKind) else {
+                throw Denied(.credentialKindNotAllowed(question.credentialKind))
+            }
+            return blueprint
         }
-        guard blueprint.audiences.contains(resource.id) else { throw Denied(.audienceNotAllowed) }
     }
 
     private func usableGrants(_ question: PolicyQuestion, _ resource: ResourceFacts) throws(Denied) -> [GrantFacts] {

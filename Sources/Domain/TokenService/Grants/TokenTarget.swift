@@ -32,7 +32,7 @@ struct TokenTarget: Sendable {
             if token.hasSuffix(Self.everything) {
                 named.insert(String(token.dropLast(Self.everything.count)))
                 isEverything = true
-            } else if let (resourceID, scope) = Self.split(token, directory) {
+            } else if let (resourceID, scope) = Self.split(token, agent, directory) {
                 named.insert(resourceID)
                 scopes.append(scope)
             } else {
@@ -52,11 +52,15 @@ struct TokenTarget: Sendable {
         }
     }
 
-    /// `RESOURCE/SCOPE`, if there is such a resource.
-    private static func split(_ token: String, _ directory: DirectorySnapshot) -> (String, String)? {
+    /// `RESOURCE/SCOPE`, if the agent has a grant there: a resource without is as one that does not exist.
+    private static func split(
+        _ token: String, _ agent: AgentIdentity, _ directory: DirectorySnapshot
+    ) -> (String, String)? {
         guard let slash = token.lastIndex(of: "/") else { return nil }
         let (resourceID, scope) = (String(token[..<slash]), String(token[token.index(after: slash)...]))
-        guard !scope.isEmpty, directory.resource(resourceID) != nil else { return nil }
+        guard !scope.isEmpty, directory.resource(resourceID) != nil,
+            directory.grants(ofAgent: agent.id).contains(where: { $0.resourceID == resourceID })
+        else { return nil }
         return (resourceID, scope)
     }
 
