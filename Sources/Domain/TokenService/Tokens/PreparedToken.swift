@@ -57,17 +57,17 @@ extension TokenService {
     private func grantable(
         _ ceiling: Scope, _ target: TokenTarget, _ client: AuthenticatedClient, _ directory: DirectorySnapshot
     ) throws(TokenRefusal) -> [String] {
-        let granted = directory.grants(ofAgent: client.agent.id)
-            .filter { $0.resourceID == target.resourceID }
-            .flatMap(\.scopes.tokens)
+        // Sets: an agent may have a thousand grants, and each a hundred scopes.
+        let granted = Set(
+            directory.grants(ofAgent: client.agent.id)
+                .filter { $0.resourceID == target.resourceID }
+                .flatMap(\.scopes.tokens))
         guard !granted.isEmpty else {
             // As without a subject token: whether the target exists is not said.
             throw TokenRefusal(silently: .invalidTarget, "nothing is granted on the resource")
         }
-        let scopes = ceiling.tokens.filter { token in
-            granted.contains { $0.hasSameBytes(as: token) }
-                && directory.resource(target.resourceID)?.scopes.contains(token) ?? false
-        }
+        let existing = Set(directory.resource(target.resourceID)?.scopes.tokens ?? [])
+        let scopes = ceiling.tokens.filter { granted.contains($0) && existing.contains($0) }
         guard !scopes.isEmpty else {
             throw TokenRefusal(.invalidScope, "nothing of the subject token's scope is granted on the resource")
         }
