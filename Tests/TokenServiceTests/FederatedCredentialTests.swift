@@ -12,16 +12,27 @@ enum OutsideIssuer {
     static let keys = [
         "ci": JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "k"),
         "other": JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "k"),
+        "slow": JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "k"),
     ]
 
     static func url(_ name: String) -> String { "https://\(name).example.com" }
 
     static func trusted(_ name: String) throws -> TrustedIssuer {
+        try TrustedIssuer(issuer: url(name), jwks: document(name))
+    }
+
+    /// One whose keys have to be fetched.
+    static func slow() throws -> TrustedIssuer {
+        try TrustedIssuer(issuer: url("slow"), jwksURI: url("slow") + "/keys")
+    }
+
+    /// The public keys of an issuer.
+    static func document(_ name: String) throws -> [UInt8] {
         let key = try #require(keys[name])
         var jwk = key.verificationKey.jwk
         jwk.kid = key.keyID
         let document: JSONValue = ["keys": .array([.object(jwk.json())])]
-        return try TrustedIssuer(issuer: url(name), jwks: document.serializedBytes)
+        return document.serializedBytes
     }
 
     /// A token of an issuer, with these claims instead of the usual ones.
@@ -152,6 +163,19 @@ struct FederatedCredentialTests {
             _ = try await world.service.token(call(world, svid))
             let other = try await world.svid("c", for: FederatedCredential.defaultAudience)
             await expectRefusal(.invalidClient) { try await world.service.token(call(world, other)) }
+        }
+    }
+
+    @Test("an agent that is disabled while keys are fetched gets no token any more")
+    func disabledMeanwhile() async throws {
+        try await TokenWorld.run { world in
+            give(world, try credential(OutsideIssuer.url("slow")))
+            let call = try call(world, OutsideIssuer.token("slow", at: world.clock.time))
+            world.whileFetching.set { world.change("a") { $0.state = .disabled } }
+            await expectRefusal(.temporarilyUnavailable) { try await world.service.token(call) }
+            await expectRefusal(.invalidClient) { try await world.service.token(call) }
+            world.change("a") { $0.state = .enabled }
+            _ = try await world.service.token(call)
         }
     }
 

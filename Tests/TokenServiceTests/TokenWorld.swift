@@ -24,6 +24,17 @@ final class TokenWorld: Sendable {
     let issuer: Issuer
     let directory: DirectoryBox
     let service: TokenService
+    /// What happens while the keys of the issuer `slow` are fetched.
+    let whileFetching: Event
+
+    /// Something that a test lets happen later.
+    final class Event: Sendable {
+        private let body = Mutex<(@Sendable () -> Void)?>(nil)
+
+        func set(_ body: @escaping @Sendable () -> Void) { self.body.withLock { $0 = body } }
+
+        func happen() { body.withLock(\.self)?() }
+    }
 
     /// The directory, which tests change.
     final class DirectoryBox: Sendable {
@@ -85,6 +96,8 @@ final class TokenWorld: Sendable {
             randomBytes: Self.randomBytes)
         let directory = DirectoryBox(try Self.makeDirectory(trustDomain))
         self.directory = directory
+        let whileFetching = Event()
+        self.whileFetching = whileFetching
         service = TokenService(
             directory: { directory.snapshot }, authorities: authorities, revocations: revocations, audit: log,
             refusals: RefusalRecorder(log: log, now: clock.now, sleep: { try await Task.sleep(for: $0) }),
@@ -93,8 +106,13 @@ final class TokenWorld: Sendable {
                     $0 == trustDomain ? authorities.bundle.jwtAuthorities : OtherDomain.authorities($0)
                 },
                 issuers: try IssuerKeyring(
-                    [OutsideIssuer.trusted("ci"), OutsideIssuer.trusted("other")], now: clock.now, observe: { _ in },
-                    fetch: { _ throws(IssuerDocumentError) in throw .timeout })),
+                    [OutsideIssuer.trusted("ci"), OutsideIssuer.trusted("other"), OutsideIssuer.slow()], now: clock.now,
+                    observe: { _ in },
+                    fetch: { _ throws(IssuerDocumentError) in
+                        whileFetching.happen()
+                        guard let document = try? OutsideIssuer.document("slow") else { throw .timeout }
+                        return IssuerDocument(bytes: document)
+                    })),
             names: { Self.names }, now: clock.now, randomBytes: Self.randomBytes)
     }
 

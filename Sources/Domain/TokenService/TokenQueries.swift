@@ -10,8 +10,7 @@ extension TokenService {
     /// Introspection (RFC 7662): what a token says, if it is good now and the asker's business: the agent behind the
     /// resource, or the client that the token was issued to. Everything else is inactive.
     package func introspect(_ call: TokenCall) async throws(TokenRefusal) -> IntrospectionResponse {
-        let directory = directory()
-        let (query, client) = try await query(call, directory)
+        let (query, client, directory) = try await query(call)
         guard let token = try? genuineToken(query.token), isBusiness(token, of: client, directory),
             endedReason(token, directory) == nil
         else { return .inactive }
@@ -21,8 +20,7 @@ extension TokenService {
     /// Revocation (RFC 7009): the client takes back a token of its own, at once and everywhere. Unknown tokens are as good as
     /// revoked.
     package func revoke(_ call: TokenCall) async throws(TokenRefusal) {
-        let directory = directory()
-        let (query, client) = try await query(call, directory)
+        let (query, client, _) = try await query(call)
         guard let token = try? genuineToken(query.token) else { return }
         guard token.claims.clientID.hasSameBytes(as: client.agent.id) else {
             let refusal = TokenRefusal(silently: .unauthorizedClient, "the token is another client's")
@@ -31,7 +29,9 @@ extension TokenService {
         }
         // Half of the register is kept for administrators: no client can take the kill switch away by filling it.
         guard revocations.current.records.count < RevocationSnapshot.maximumSubjects / 2 else {
-            throw .unavailable("the register of revocations is half full")
+            let refusal = TokenRefusal.unavailable("the register of revocations is half full")
+            await record(refusal, client, call)
+            throw refusal
         }
         let end = UnixTime(seconds: token.claims.expiresAt)
         do {
@@ -46,8 +46,8 @@ extension TokenService {
     }
 
     private func query(
-        _ call: TokenCall, _ directory: DirectorySnapshot
-    ) async throws(TokenRefusal) -> (TokenQuery, AuthenticatedClient) {
+        _ call: TokenCall
+    ) async throws(TokenRefusal) -> (TokenQuery, AuthenticatedClient, DirectorySnapshot) {
         var known: AuthenticatedClient?
         do throws(TokenRefusal) {
             let query: TokenQuery
@@ -57,8 +57,9 @@ extension TokenService {
                 if error.code == .invalidClient { throw TokenRefusal.client(error.description) }
                 throw TokenRefusal(error.code, error.description)
             }
-            let client = try await authenticator.authenticate(query.client, call, directory)
+            let client = try await authenticator.authenticate(query.client, call, directory())
             known = client
+            let directory = try presentDirectory(of: client)
             guard !revocations.revoked.revokes(client.agent.spiffeID) else { throw .client("the agent is revoked") }
             if let reason = Self.endedReason(client.agent, directory, now()) { throw .client(reason) }
             if let id = client.agent.blueprintID, let blueprint = directory.blueprint(id),
@@ -66,7 +67,7 @@ extension TokenService {
             {
                 throw TokenRefusal(.unauthorizedClient, "the blueprint does not allow `\(client.kind.rawValue)`")
             }
-            return (query, client)
+            return (query, client, directory)
         } catch {
             await record(error, known, call)
             throw error

@@ -56,10 +56,10 @@ package final class TokenService: Sendable {
     package func token(_ call: TokenCall) async throws(TokenRefusal) -> TokenResponse {
         var client: AuthenticatedClient?
         do throws(TokenRefusal) {
-            let directory = directory()
             let request = try parse(call)
-            let authenticated = try await authenticator.authenticate(request.client, call, directory)
+            let authenticated = try await authenticator.authenticate(request.client, call, directory())
             client = authenticated
+            let directory = try presentDirectory(of: authenticated)
             let key = try proofs.presentedKey(call, of: authenticated)
             let target = try TokenTarget(request, audiences: request.audiences, of: authenticated.agent, in: directory)
             let subject = try await subject(request, authenticated, key, call, directory)
@@ -72,6 +72,15 @@ package final class TokenService: Sendable {
             await record(error, client, call)
             throw error
         }
+    }
+
+    /// The directory as it is now: while a client was authenticated, keys may have been fetched for seconds.
+    func presentDirectory(of client: AuthenticatedClient) throws(TokenRefusal) -> DirectorySnapshot {
+        let directory = directory()
+        guard directory.agent(client.agent.id) == client.agent else {
+            throw .unavailable("the agent was changed meanwhile")
+        }
+        return directory
     }
 
     private func parse(_ call: TokenCall) throws(TokenRefusal) -> TokenRequest {
