@@ -259,7 +259,17 @@ class TestFederatedCredential:
         code, report = self.tried_text(domain, federated, token)
         assert self.finding(report, "signature") is None
         # This control plane was given no issuer.
-        assert code == 1 and "iss" in self.finding(report, "form")
+        assert code == 1 and "missing" in self.finding(report, "iss", "own")
+
+    def test_the_id_of_a_trust_domain_stands_for_its_svids_with_issuer_and_without(self, domain, agent):
+        sub = f"{domain.id}/shared"
+        domain.cli("federated-credential", "create", "-id", "shared", "-name", "td", "-issuer", domain.id, "-subject", sub)
+        token = domain.cli_json("jwt", "mint", "-spiffeID", sub, "-audience", AUDIENCE)["svid"]["token"]
+        code, report = self.tried_text(domain, "shared", token)
+        assert code == 0 and report["usable"], report
+        other = domain.cli_json("jwt", "mint", "-spiffeID", f"{domain.id}/other", "-audience", AUDIENCE)["svid"]["token"]
+        code, report = self.tried_text(domain, "shared", other)
+        assert code == 1 and self.finding(report, "iss", "td") is None and self.finding(report, "sub", "td")
 
     def test_a_disabled_agent_has_no_credential(self, domain, federated):
         domain.cli("identity", "disable", "-id", federated)
