@@ -332,7 +332,9 @@ def round_of(plane: Plane, act: Act, number: int) -> None:
     where = f"{act.name}, killed at write {number}"
     domain.cli("log", "verify")
     there = act.there()
-    events = [event for event in plane.events() if event["type"] == act.kind]
+    # Keys for access tokens are made by themselves, an RSA key a moment after the start: no act of this test.
+    own = ("oauth-authority", "entra-authority")
+    events = [e for e in plane.events() if e["type"] == act.kind and e["resource"]["kind"] not in own]
     intents = [event for event in events if event["phase"] == "intent"]
     outcomes = [event for event in events if event["phase"] == "outcome"]
     assert len(outcomes) <= len(intents), where

@@ -33,7 +33,7 @@ DIFFERENT = [
     (r"/tmp/as-\w+", "FOLDER"),
     (r"\b[0-9a-f]{32,}\b", "HEX"),
     (r"(?<![\w+/=-])[\w+/-]{40,}={0,2}(?![\w+/=-])", "BASE64"),
-    (r"https://127\.0\.0\.1:\d+", "https://ADDRESS"),
+    (r"https://(127\.0\.0\.1|localhost):\d+", "https://ADDRESS"),
     (r"\b\d+ s\b", "DURATION"),
     (r"uid([: ])\d+", r"uid\1NUMBER"),
     (r"\b\d{10}\b", "SECONDS"),

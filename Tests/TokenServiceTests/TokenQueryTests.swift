@@ -57,6 +57,20 @@ struct TokenQueryTests {
         }
     }
 
+    @Test("one client cannot fill the register of revocations, and gets room again when its tokens have ended")
+    func bounded() async throws {
+        try await TokenWorld.run { world in
+            func revokeOne() async throws {
+                let token = try await world.token("a", ["resource": TokenWorld.resourceB])
+                try await world.service.revoke(try await world.request(as: "a", ["token": token.token.text]))
+            }
+            for _ in 0..<64 { try await revokeOne() }
+            await expectRefusal(.temporarilyUnavailable) { try await revokeOne() }
+            world.clock.advance(seconds: 600)
+            try await revokeOne()
+        }
+    }
+
     @Test("a revoked token buys no other")
     func revokedSubject() async throws {
         try await TokenWorld.run { world in

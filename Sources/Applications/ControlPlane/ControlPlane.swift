@@ -308,6 +308,7 @@ package struct ControlPlane: Sendable {
     private func tokenEndpoints(_ parts: Parts, _ addresses: Addresses) throws -> TokenEndpoints {
         let names = tokenServiceNames(addresses)
         let keys = FederatedTokenKeys(authorities: parts.authorities, registry: parts.registry)
+        let clients = VerifiedClients(trustDomain: configuration.trustDomain) { parts.authorities.x509Bundle }
         let documents = IssuerDocuments()
         let issuers = try IssuerKeyring(
             configuration.trustedIssuers, now: world.now, observe: { [logger] in logger.report($0) },
@@ -322,6 +323,7 @@ package struct ControlPlane: Sendable {
             metadata: TokenMetadata(configuration, authorities: parts.authorities, names: names),
             limiter: RateLimiter(
                 perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
+            verifyPeer: { [world] in clients.verify($0.chain, at: world.now()) },
             randomBytes: world.randomBytes)
     }
 

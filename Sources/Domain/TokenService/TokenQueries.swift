@@ -27,13 +27,16 @@ extension TokenService {
             await record(refusal, client, call)
             throw refusal
         }
+        let end = UnixTime(seconds: token.claims.expiresAt)
+        guard !revocations.revoked.all.contains(.jwtID(token.claims.tokenID)) else { return }
         // Half of the register is kept for administrators: no client can take the kill switch away by filling it.
-        guard revocations.current.records.count < RevocationSnapshot.maximumSubjects / 2 else {
-            let refusal = TokenRefusal.unavailable("the register of revocations is half full")
+        guard revocations.current.records.count < RevocationSnapshot.maximumSubjects / 2,
+            ownRevocations.admit(client.agent, until: end, now: now())
+        else {
+            let refusal = TokenRefusal.unavailable("the client has revoked too much, or the register is half full")
             await record(refusal, client, call)
             throw refusal
         }
-        let end = UnixTime(seconds: token.claims.expiresAt)
         do {
             _ = try await revocations.revoke(
                 .jwtID(token.claims.tokenID), reason: "revoked by its client", expiresAt: end, latestEnd: end,

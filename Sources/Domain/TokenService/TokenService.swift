@@ -23,6 +23,7 @@ package final class TokenService: Sendable {
     let authenticator: ClientAuthenticator
     let proofs: ProofChecker
     let grants: Grants
+    let ownRevocations = OwnRevocations()
 
     /// - Parameter names: what the service is called; nil until its listener has a port.
     package init(
@@ -136,8 +137,11 @@ package final class TokenService: Sendable {
             let target = try? TokenTarget(
                 request, audiences: request.audiences, of: client.agent, in: directory)
         else { return false }
-        let grants = directory.grants(ofAgent: client.agent.id).filter { $0.resourceID == target.resourceID }
-        return grants.contains { $0.use == .impersonation }
+        let time = now()
+        return directory.grants(ofAgent: client.agent.id).contains { grant in
+            grant.resourceID == target.resourceID && grant.use == .impersonation
+                && grant.expiresAt.map { time < $0 } ?? true
+        }
     }
 
     /// The actor is always the client. A token about somebody else would name an actor who is not here.

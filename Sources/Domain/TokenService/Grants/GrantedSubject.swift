@@ -132,6 +132,10 @@ struct Grants: Sendable {
                 subject: svid.id.string, profile: Self.agentProfile, actors: nil, mayAct: nil, onBehalf: .itself,
                 scopeCeiling: nil, expiresAt: nil, chainRoot: nil, agents: [client.agent.spiffeID])
         }
+        // Whoever federates for mutual TLS has not agreed to that: other trust domains vouch for nobody here.
+        guard svid.id.trustDomain == trustDomain else {
+            throw TokenRefusal(silently: .invalidRequest, "the SVID is of another trust domain")
+        }
         let actors: ActorChain
         do {
             actors = try .extending(

@@ -12,6 +12,8 @@ struct TokenEndpoints: Sendable {
     let service: TokenService
     let metadata: TokenMetadata
     let limiter: RateLimiter
+    /// Looks at the peer of a connection again: its authority may be gone since the handshake.
+    let verifyPeer: @Sendable (VerifiedX509SVID) -> VerifiedX509SVID?
     let randomBytes: @Sendable (Int) -> [UInt8]
 
     /// Largest body that is read, in bytes.
@@ -52,7 +54,12 @@ struct TokenEndpoints: Sendable {
     ) async -> Response {
         let proofs = request.headers[values: .dpop]
         do throws(OAuthError) {
-            if let wait = limiter.refusal(of: 1, from: context.host) { return Self.tooMany(seconds: wait) }
+            if let wait = limiter.refusal(of: 1, from: context.host) {
+                service.recordUnreadable(
+                    OAuthError(.temporarilyUnavailable, description: "too many requests"), peer: HTTPPeer.current,
+                    address: context.host, profile: profile, requestID: Hex.encode(randomBytes(16)))
+                return Self.tooMany(seconds: wait)
+            }
             let call = try await recordedCall(request, context, profile, proofs, repeatable)
             do throws(TokenRefusal) {
                 return response(.ok, try await ask(call), proofs)
@@ -113,7 +120,8 @@ struct TokenEndpoints: Sendable {
             throw OAuthError(.temporarilyUnavailable)
         }
         return TokenCall(
-            form: form, authorization: authorization.first, proofs: proofs, peer: HTTPPeer.current, url: url,
+            form: form, authorization: authorization.first, proofs: proofs, peer: HTTPPeer.current.flatMap(verifyPeer),
+            url: url,
             profile: profile, address: context.host, requestID: requestID)
     }
 
