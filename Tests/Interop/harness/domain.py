@@ -146,7 +146,7 @@ class TrustDomain:
                     raise
                 return []
 
-    def wait_for_ids(self, *paths: str, within: float = 15) -> None:
+    def wait_for_ids(self, *paths: str, within: float = 30) -> None:
         """Returns when this process's identities are exactly these."""
         wanted = sorted(self.id + path for path in paths)
         import grpc

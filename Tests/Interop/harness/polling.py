@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def eventually(
-    probe: Callable[[], Optional[T]], what: str, within: float = 10.0, every: float = 0.05, ignore: tuple = ()
+    probe: Callable[[], Optional[T]], what: str, within: float = 20.0, every: float = 0.05, ignore: tuple = ()
 ) -> T:
     """The first true answer of `probe`; fails with `what` and the last answer or error when none comes in time."""
     deadline = time.monotonic() + within
