@@ -35,7 +35,15 @@ package struct PeerHTTPChannel: ServerChildChannel {
                 box.set(peer)
             }
         }.flatMap {
-            base.setup(channel: channel, logger: logger).map { Value(base: $0, box: box) }
+            base.setup(channel: channel, logger: logger).map { base in
+                let value = Value(base: base, box: box)
+                // A server that ends drops connections that it has accepted and not begun to serve. NIO traps when the writer of
+                // one is gone before its channel has closed, so the channel keeps it till then.
+                channel.closeFuture.whenComplete { _ in
+                    channel.eventLoop.execute { withExtendedLifetime(value) {} }
+                }
+                return value
+            }
         }
     }
 
