@@ -205,6 +205,15 @@ import WorkloadAPI
             }
             return false
         }
+        @Sendable func isKept(_ wanted: WorkloadJWTSVID) async -> Bool {
+            for _ in 0..<1000 {
+                let before = workloadAPI.tokenFetches
+                let token = try? await identity.token(audience: "weather")
+                if token == wanted.token, workloadAPI.tokenFetches == before { return true }
+                try? await Task.sleep(for: .milliseconds(10))
+            }
+            return false
+        }
         try await workloadAPI.serving([identity]) {
             try await identity.waitUntilReady()
             #expect(await eventually { workloadAPI.jwtStreams == 1 })
@@ -213,6 +222,8 @@ import WorkloadAPI
             workloadAPI.setToken(.success(second))
             workloadAPI.push(try bundles([old, new], turn: 2))
             #expect(await comes(second))
+            // A fetch that was under way when the news came is answered and not kept; the next one is.
+            #expect(await isKept(second))
             // The key leaves the bundle, and nobody can sign: better no token than that one.
             workloadAPI.setToken(.failure(.unavailable("away")))
             workloadAPI.push(try bundles([old, new], turn: 3))
