@@ -125,7 +125,8 @@ package struct ControlPlane: Sendable {
             webCertificates: webCertificates, federation: federation, log: log, refusals: refusals,
             intake: SpoolIntake(log: log, cursors: data.spoolCursors), revocations: revocations,
             publisher: RevocationPublisher(
-                register: revocations, issuer: issuer, audit: log, now: world.now, randomBytes: world.randomBytes))
+                register: revocations, issuer: issuer, audit: log, now: world.now, randomBytes: world.randomBytes),
+            clients: VerifiedClients(trustDomain: configuration.trustDomain) { authorities.x509Bundle })
         _ = try await log.record(lifecycleEvent(.serverStart, "start"))
         do {
             try await runListeners(parts, ready: ready)
@@ -150,6 +151,7 @@ package struct ControlPlane: Sendable {
         let intake: SpoolIntake
         let revocations: RevocationRegister
         let publisher: RevocationPublisher
+        let clients: VerifiedClients
     }
 
     private func runListeners(
@@ -245,7 +247,7 @@ package struct ControlPlane: Sendable {
     }
 
     private func makeAuthorizer(_ parts: Parts) -> Authorizer {
-        let clients = VerifiedClients(trustDomain: configuration.trustDomain) { parts.authorities.x509Bundle }
+        let clients = parts.clients
         return Authorizer(
             trustDomain: configuration.trustDomain, registry: parts.registry, now: world.now,
             randomBytes: world.randomBytes,
@@ -308,7 +310,7 @@ package struct ControlPlane: Sendable {
     private func tokenEndpoints(_ parts: Parts, _ addresses: Addresses) throws -> TokenEndpoints {
         let names = tokenServiceNames(addresses)
         let keys = FederatedTokenKeys(authorities: parts.authorities, registry: parts.registry)
-        let clients = VerifiedClients(trustDomain: configuration.trustDomain) { parts.authorities.x509Bundle }
+        let clients = parts.clients
         let documents = IssuerDocuments()
         let issuers = try IssuerKeyring(
             configuration.trustedIssuers, now: world.now, observe: { [logger] in logger.report($0) },

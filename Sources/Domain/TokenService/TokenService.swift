@@ -28,7 +28,8 @@ package final class TokenService: Sendable {
     /// - Parameter names: what the service is called; nil until its listener has a port.
     package init(
         directory: @escaping @Sendable () -> DirectorySnapshot, authorities: Authorities,
-        revocations: RevocationRegister, policy: PolicyEngine = PolicyEngine(), audit: AuditLog,
+        revocations: RevocationRegister,
+        policy: PolicyEngine = PolicyEngine(defaultActorDepth: ActorChain.defaultLimit), audit: AuditLog,
         refusals: RefusalRecorder, trust: ClientTrust, names: @escaping @Sendable () -> TokenServiceNames?,
         now: @escaping @Sendable () -> UnixTime, randomBytes: @escaping @Sendable (Int) -> [UInt8]
     ) {
@@ -45,7 +46,7 @@ package final class TokenService: Sendable {
         authenticator = ClientAuthenticator(
             trust: trust, names: names, revoked: { revocations.revoked }, now: now)
         proofs = ProofChecker(nonces: DPoPNonces(now: now, randomBytes: randomBytes), now: now)
-        grants = Grants(trustDomain: authorities.trustDomain, policy: policy)
+        grants = Grants(trustDomain: authorities.trustDomain)
     }
 
     /// The nonce for the next DPoP proof, which every answer of the token endpoint carries (RFC 9449 §8.2).
@@ -63,7 +64,7 @@ package final class TokenService: Sendable {
             let directory = try presentDirectory(of: authenticated)
             let key = try proofs.presentedKey(call, of: authenticated)
             let target = try TokenTarget(request, audiences: request.audiences, of: authenticated.agent, in: directory)
-            let subject = try await subject(request, authenticated, key, call, directory)
+            let subject = try subject(request, target, authenticated, key, call, directory)
             let permit = try permit(target, authenticated, key, subject, directory)
             let prepared = try prepare(
                 permit, authenticated, key, subject, issuedTokenType: request.isExchange ? .accessToken : nil)
@@ -101,9 +102,9 @@ package final class TokenService: Sendable {
 
     /// Whom the token will be about, by the grant.
     private func subject(
-        _ request: TokenRequest, _ client: AuthenticatedClient, _ key: PresentedKey?, _ call: TokenCall,
-        _ directory: DirectorySnapshot
-    ) async throws(TokenRefusal) -> GrantedSubject {
+        _ request: TokenRequest, _ target: TokenTarget, _ client: AuthenticatedClient, _ key: PresentedKey?,
+        _ call: TokenCall, _ directory: DirectorySnapshot
+    ) throws(TokenRefusal) -> GrantedSubject {
         switch request.grant {
         case .clientCredentials: return grants.ownSubject(client)
         case .jwtBearer(let assertion):
@@ -118,7 +119,7 @@ package final class TokenService: Sendable {
             case .accessToken:
                 let token = try verifiedToken(exchange.subject.token, directory)
                 return try grants.exchanged(
-                    token, by: client, key: key, impersonates: impersonates(exchange, request, client, directory),
+                    token, by: client, key: key, impersonates: impersonates(exchange, target, client, directory),
                     directory)
             case .jwt:
                 return try grants.vouched(
@@ -130,13 +131,10 @@ package final class TokenService: Sendable {
 
     /// Only where a grant says so, and nobody names an actor.
     private func impersonates(
-        _ exchange: TokenExchange, _ request: TokenRequest, _ client: AuthenticatedClient,
+        _ exchange: TokenExchange, _ target: TokenTarget, _ client: AuthenticatedClient,
         _ directory: DirectorySnapshot
     ) -> Bool {
-        guard exchange.actor == nil,
-            let target = try? TokenTarget(
-                request, audiences: request.audiences, of: client.agent, in: directory)
-        else { return false }
+        guard exchange.actor == nil else { return false }
         let time = now()
         return directory.grants(ofAgent: client.agent.id).contains { grant in
             grant.resourceID == target.resourceID && grant.use == .impersonation
@@ -180,6 +178,10 @@ package final class TokenService: Sendable {
         }
         guard verified.audience.count == 1 else {
             throw TokenRefusal(silently: code, "the SVID has several audiences")
+        }
+        // Whoever federates for mutual TLS has not agreed to that: other trust domains vouch for nobody here.
+        guard verified.id.trustDomain == authorities.trustDomain else {
+            throw TokenRefusal(silently: code, "the SVID is of another trust domain")
         }
         if let subject = revocations.revoked.revocation(of: verified) {
             throw TokenRefusal(silently: code, "the SVID is revoked (\(subject.kind))")

@@ -91,6 +91,6 @@ enum Randomness {
 extension TLSIdentity {
     /// Who it is, and the digest by which tokens are bound to it.
     var holder: TokenHolder {
-        TokenHolder(id: svid.id, certificateDigest: [UInt8](SHA256.hash(data: svid.leaf.der)))
+        TokenHolder(id: svid.id, certificateDigest: svid.leaf.sha256)
     }
 }

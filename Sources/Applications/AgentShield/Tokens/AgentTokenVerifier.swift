@@ -1,6 +1,5 @@
 import Authentication
 import CredentialClient
-import Crypto
 import JOSE
 import OAuth
 import PeerHTTP
@@ -82,7 +81,7 @@ public final class AgentTokenVerifier: Sendable {
     ) async throws(AccessTokenRefusal) -> AgentTokenCaller {
         let presented = try PresentedAccessToken(
             authorization: authorization, proofs: proofs,
-            certificateDigest: HTTPPeer.current.map { [UInt8](SHA256.hash(data: $0.leaf.der)) }, method: method,
+            certificateDigest: HTTPPeer.current?.leaf.sha256, method: method,
             url: url)
         let caller = try await verifier.verify(presented)
         return AgentTokenCaller(caller.claims, isBound: caller.isBound)

@@ -1,7 +1,6 @@
 import Attestation
 import AuditTrail
 import ControlPlaneAPI
-import Crypto
 import FoundationEssentials
 import GRPCCore
 import Registry
@@ -60,7 +59,7 @@ extension AgentService {
             var attesting = caller.audit
             attesting.authMethod = .x509pop
             attesting.id = node.id.string
-            attesting.credentialHash = Hex.encode(SHA256.hash(data: candidate.leaf.der))
+            attesting.credentialHash = Hex.encode(candidate.leaf.sha256)
             return ProvenNode(
                 id: node.id, attestationType: X509PoPAttestation.type, selectors: node.selectors, canReattest: true,
                 audit: attesting)

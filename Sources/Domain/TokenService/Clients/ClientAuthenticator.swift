@@ -48,18 +48,14 @@ final class ClientAuthenticator: Sendable {
     func authenticate(
         _ authentication: ClientAuthentication, _ call: TokenCall, _ directory: DirectorySnapshot
     ) async throws(TokenRefusal) -> AuthenticatedClient {
-        let proof: ClientProof
         switch authentication.credential {
-        case .none: proof = try certificate(authentication, call, directory)
+        case .none: return try certificate(authentication, call, directory)
         case .basic(let credentials):
-            proof = try secret(credentials.candidates.map { ($0.clientID, $0.secret) }, directory)
-        case .post(let secret):
-            proof = try self.secret(
-                [(authentication.clientID ?? "", secret)], directory)
+            return try secret(credentials.candidates.map { ($0.clientID, $0.secret) }, directory)
+        case .post(let secret): return try self.secret([(authentication.clientID ?? "", secret)], directory)
         case .assertion(let type, let assertion):
-            proof = try await self.assertion(type, assertion, authentication.clientID, call, directory)
+            return try await self.assertion(type, assertion, authentication.clientID, call, directory)
         }
-        return AuthenticatedClient(proof: proof)
     }
 
     // MARK: certificates
@@ -67,7 +63,7 @@ final class ClientAuthenticator: Sendable {
     /// `spiffe_x509`: the connection's SVID. A `client_id` may repeat it, as the draft wants, or name the agent.
     private func certificate(
         _ authentication: ClientAuthentication, _ call: TokenCall, _ directory: DirectorySnapshot
-    ) throws(TokenRefusal) -> ClientProof {
+    ) throws(TokenRefusal) -> AuthenticatedClient {
         guard let peer = call.peer else { throw .client("the request shows no credential") }
         // A connection may be older than that.
         guard now() < peer.expiresAt else { throw .client("the certificate of the connection has expired") }
@@ -78,7 +74,7 @@ final class ClientAuthenticator: Sendable {
             throw .client("`\(peer.id)` belongs to no agent")
         }
         try check(authentication.clientID, names: agent)
-        return ClientProof(agent, .x509SVID, evidence: peer.leaf.der)
+        return AuthenticatedClient(agent, .x509SVID, evidence: peer.leaf.der)
     }
 
     /// A `client_id` beside another credential has to be the same agent's.
@@ -94,15 +90,15 @@ final class ClientAuthenticator: Sendable {
     /// Every reading is compared with every secret, and with one that nobody has, so that time tells nothing.
     private func secret(
         _ candidates: [(clientID: String, secret: SecretText)], _ directory: DirectorySnapshot
-    ) throws(TokenRefusal) -> ClientProof {
-        var found: ClientProof?
+    ) throws(TokenRefusal) -> AuthenticatedClient {
+        var found: AuthenticatedClient?
         for candidate in candidates {
             _ = candidate.secret.matches(digest: Self.nobodysDigest)
             guard let agent = agent(candidate.clientID, in: directory) else { continue }
             for credential in agent.clientCredentials {
                 guard case .secret(let digest) = credential.proof, isLive(credential) else { continue }
                 if candidate.secret.matches(digest: digest) {
-                    found = ClientProof(
+                    found = AuthenticatedClient(
                         agent, .clientSecret, evidence: candidate.secret.digest, name: credential.id)
                 }
             }
@@ -129,7 +125,7 @@ final class ClientAuthenticator: Sendable {
     private func assertion(
         _ type: ClientAuthentication.AssertionType, _ assertion: SecretText, _ clientID: String?, _ call: TokenCall,
         _ directory: DirectorySnapshot
-    ) async throws(TokenRefusal) -> ClientProof {
+    ) async throws(TokenRefusal) -> AuthenticatedClient {
         if let svid = try? UnverifiedJWTSVID(parsing: assertion.text),
             trust.jwtAuthorities(svid.unverifiedID.trustDomain) != nil
         {
@@ -158,7 +154,7 @@ final class ClientAuthenticator: Sendable {
     private func svid(
         _ unverified: UnverifiedJWTSVID, _ assertion: SecretText, _ clientID: String?, _ call: TokenCall,
         _ directory: DirectorySnapshot
-    ) throws(TokenRefusal) -> ClientProof? {
+    ) throws(TokenRefusal) -> AuthenticatedClient? {
         guard let names = names() else { throw .unavailable("the service has no name yet") }
         let verified: VerifiedJWTSVID
         do {
@@ -174,12 +170,12 @@ final class ClientAuthenticator: Sendable {
                 throw .client("`\(verified.id)` belongs to no agent")
             }
             try check(clientID, names: agent)
-            return ClientProof(agent, .jwtSVID, evidence: Array(assertion.text.utf8), svid: verified)
+            return AuthenticatedClient(agent, .jwtSVID, evidence: Array(assertion.text.utf8))
         }
         let agent = try named(clientID, in: directory)
         guard let matched = credential(of: agent, metBy: verified) else { return nil }
-        return ClientProof(
-            agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text, svid: verified)
+        return AuthenticatedClient(
+            agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text)
     }
 
     /// The federated credential that an SVID meets. Its issuer is who has signed it, as the bundle says, and not whom the
@@ -204,7 +200,7 @@ final class ClientAuthenticator: Sendable {
     private func privateKeyJWT(
         _ unverified: UnverifiedClientAssertion, _ assertion: SecretText, _ clientID: String?, _ call: TokenCall,
         _ directory: DirectorySnapshot
-    ) throws(TokenRefusal) -> ClientProof {
+    ) throws(TokenRefusal) -> AuthenticatedClient {
         guard let names = names() else { throw .unavailable("the service has no name yet") }
         guard let agent = agent(unverified.unverifiedSubject, in: directory) else {
             throw .client("the assertion's subject is unknown")
@@ -225,7 +221,7 @@ final class ClientAuthenticator: Sendable {
                 continue
             }
             try remember(verified, of: agent)
-            return ClientProof(
+            return AuthenticatedClient(
                 agent, .privateKeyJWT, evidence: Array(assertion.text.utf8), name: credential.id)
         }
         throw .client(reason)
@@ -249,7 +245,7 @@ final class ClientAuthenticator: Sendable {
     private func federated(
         _ unverified: UnverifiedClientAssertion, _ assertion: SecretText, _ clientID: String?,
         _ directory: DirectorySnapshot
-    ) async throws(TokenRefusal) -> ClientProof {
+    ) async throws(TokenRefusal) -> AuthenticatedClient {
         let agent = try named(clientID, in: directory)
         let candidates = agent.federatedCredentials.filter {
             $0.issuer.hasSameBytes(as: unverified.unverifiedIssuer)
@@ -278,7 +274,7 @@ final class ClientAuthenticator: Sendable {
             guard let matched = candidates.first(where: { $0.match(verified.claims).isMatch }) else {
                 throw .client("no federated credential matches issuer, subject and audience")
             }
-            return ClientProof(
+            return AuthenticatedClient(
                 agent, .federatedAssertion, evidence: Array(assertion.text.utf8), name: matched.name.text)
         }
         throw .client(reason)
@@ -298,23 +294,20 @@ extension TokenRefusal {
     }
 }
 
-/// A credential that was checked. Made in this file alone, so that no unchecked one becomes an ``AuthenticatedClient``.
-struct ClientProof: Sendable {
+/// An agent that has proved who it is at the token endpoint. Made in this file alone, where the proof is.
+struct AuthenticatedClient: Sendable {
     let agent: AgentIdentity
+    /// What it showed.
     let kind: CredentialKind
+    /// Hex SHA-256 of what it showed, for the log.
     let credentialHash: String
+    /// The name of the federated credential or the ID of the registered one that matched.
     let credentialName: String?
-    /// The verified SVID, where it was one.
-    let svid: VerifiedJWTSVID?
 
-    fileprivate init(
-        _ agent: AgentIdentity, _ kind: CredentialKind, evidence: [UInt8], name: String? = nil,
-        svid: VerifiedJWTSVID? = nil
-    ) {
+    fileprivate init(_ agent: AgentIdentity, _ kind: CredentialKind, evidence: [UInt8], name: String? = nil) {
         self.agent = agent
         self.kind = kind
         credentialHash = HexText.encode(SHA256.hash(data: evidence))
         credentialName = name
-        self.svid = svid
     }
 }

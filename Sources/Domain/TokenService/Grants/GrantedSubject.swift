@@ -22,12 +22,10 @@ struct GrantedSubject: Sendable {
     let expiresAt: UnixTime?
     /// The `jti` of the token that the first hop got; nil for a first token.
     let chainRoot: String?
-    /// SPIFFE IDs of agents in the token that are ours: the token ends with each of them.
-    let agents: [SPIFFEID]
 
     fileprivate init(
         subject: String, profile: String?, actors: ActorChain?, mayAct: MayAct?, onBehalf: TokenAction.OnBehalf,
-        scopeCeiling: Scope?, expiresAt: UnixTime?, chainRoot: String?, agents: [SPIFFEID]
+        scopeCeiling: Scope?, expiresAt: UnixTime?, chainRoot: String?
     ) {
         self.subject = subject
         self.profile = profile
@@ -37,7 +35,6 @@ struct GrantedSubject: Sendable {
         self.scopeCeiling = scopeCeiling
         self.expiresAt = expiresAt
         self.chainRoot = chainRoot
-        self.agents = agents
     }
 }
 
@@ -47,13 +44,12 @@ struct Grants: Sendable {
     static let agentProfile = "ai_agent"
 
     let trustDomain: TrustDomain
-    let policy: PolicyEngine
 
     /// `client_credentials`: the agent for itself.
     func ownSubject(_ client: AuthenticatedClient) -> GrantedSubject {
         GrantedSubject(
             subject: client.agent.spiffeID.string, profile: Self.agentProfile, actors: nil, mayAct: nil,
-            onBehalf: .itself, scopeCeiling: nil, expiresAt: nil, chainRoot: nil, agents: [client.agent.spiffeID])
+            onBehalf: .itself, scopeCeiling: nil, expiresAt: nil, chainRoot: nil)
     }
 
     /// Token exchange (RFC 8693) with one of our own access tokens.
@@ -86,16 +82,12 @@ struct Grants: Sendable {
         if isOwn, let bound = claims.confirmation, bound != key?.confirmation {
             throw TokenRefusal(silently: .invalidRequest, "the subject token is bound to another key")
         }
-        var agents = [claims.subject, client.agent.spiffeID.string].compactMap { try? SPIFFEID($0) }
-        agents += (claims.actors?.actors ?? []).compactMap { try? SPIFFEID($0.subject) }
-        agents.removeAll { $0.trustDomain != trustDomain }
         func subject(_ actors: ActorChain?, _ onBehalf: TokenAction.OnBehalf) -> GrantedSubject {
             GrantedSubject(
                 subject: claims.subject, profile: claims.otherClaims["sub_profile"]?.stringValue, actors: actors,
                 mayAct: claims.mayAct, onBehalf: onBehalf, scopeCeiling: claims.scope,
                 expiresAt: UnixTime(seconds: claims.expiresAt),
-                chainRoot: claims.chainRoot,
-                agents: agents)
+                chainRoot: claims.chainRoot)
         }
         if isOwn {
             guard let actors = claims.actors else { return subject(nil, .itself) }
@@ -130,11 +122,7 @@ struct Grants: Sendable {
         if svid.id == client.agent.spiffeID {
             return GrantedSubject(
                 subject: svid.id.string, profile: Self.agentProfile, actors: nil, mayAct: nil, onBehalf: .itself,
-                scopeCeiling: nil, expiresAt: nil, chainRoot: nil, agents: [client.agent.spiffeID])
-        }
-        // Whoever federates for mutual TLS has not agreed to that: other trust domains vouch for nobody here.
-        guard svid.id.trustDomain == trustDomain else {
-            throw TokenRefusal(silently: .invalidRequest, "the SVID is of another trust domain")
+                scopeCeiling: nil, expiresAt: nil, chainRoot: nil)
         }
         let actors: ActorChain
         do {
@@ -148,7 +136,6 @@ struct Grants: Sendable {
         }
         return GrantedSubject(
             subject: svid.id.string, profile: Self.agentProfile, actors: actors, mayAct: nil,
-            onBehalf: .another(actorDepth: 1), scopeCeiling: nil, expiresAt: svid.expiresAt, chainRoot: nil,
-            agents: [svid.id, client.agent.spiffeID].filter { $0.trustDomain == trustDomain })
+            onBehalf: .another(actorDepth: 1), scopeCeiling: nil, expiresAt: svid.expiresAt, chainRoot: nil)
     }
 }

@@ -41,7 +41,7 @@ final class ProofChecker: Sendable {
             throw TokenRefusal(.invalidDPoPProof, "there is more than one header field `DPoP`")
         }
         if let proof = call.proofs.first { return try checked(proof, call, client) }
-        guard let peer = call.peer, let confirmation = Confirmation(certificateThumbprint: peer.leafDigest) else {
+        guard let peer = call.peer, let confirmation = Confirmation(certificateThumbprint: peer.leaf.sha256) else {
             return nil
         }
         return PresentedKey(confirmation, expiresAt: peer.expiresAt, use: .bearer)

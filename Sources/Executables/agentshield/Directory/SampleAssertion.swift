@@ -63,8 +63,8 @@ struct SampleAssertion {
     var typeFinding: String? {
         guard let value = header["typ"] else { return nil }
         guard let type = value.stringValue else { return "is not a text" }
-        let known = ["jwt", "client-authentication+jwt"]
-        return known.contains(type.lowercased()) ? nil : "\(shown(type)) is another kind of token"
+        return ClientAssertionPolicy.Kind.federated.takes(type: type)
+            ? nil : "\(shown(type)) is another kind of token"
     }
 
     /// Why it does not count now. The end gets no leeway, beginnings a minute.

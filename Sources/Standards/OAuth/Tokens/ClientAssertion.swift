@@ -32,15 +32,18 @@ package struct ClientAssertionPolicy: Sendable {
         self.clockSkew = clockSkew
         self.algorithms = algorithms
     }
+}
 
-    /// The values of `typ` that are taken beside `JWT` and none at all. Others belong to other kinds of token, and
-    /// taking those too would let one stand in for another (RFC 8725 §3.11).
-    fileprivate var types: [String] {
-        switch kind {
-        case .privateKeyJWT: ["JWT", "client-authentication+jwt"]
-        case .federated: ["JWT", "client-authentication+jwt"]
-        case .authorizationGrant: ["JWT", "authorization-grant+jwt"]
-        }
+extension ClientAssertionPolicy.Kind {
+    /// Whether assertions of this kind may have this `typ`; they may also have none. Others belong to other kinds of token,
+    /// and taking those too would let one stand in for another (RFC 8725 §3.11).
+    package func takes(type: String) -> Bool {
+        let types: [String] =
+            switch self {
+            case .privateKeyJWT, .federated: ["JWT", "client-authentication+jwt"]
+            case .authorizationGrant: ["JWT", "authorization-grant+jwt"]
+            }
+        return types.contains { ByteClass.equalsIgnoringCase(type.utf8, $0) }
     }
 }
 
@@ -91,7 +94,7 @@ package struct UnverifiedClientAssertion: Sendable {
         with key: JWSVerificationKey, policy: ClientAssertionPolicy, clientID: String?, now: Int64
     ) throws(ClientAssertionError) -> VerifiedClientAssertion {
         if let type = jws.header.type {
-            guard policy.types.contains(where: { ByteClass.equalsIgnoringCase(type.utf8, $0) }) else { throw .badType }
+            guard policy.kind.takes(type: type) else { throw .badType }
         }
         guard policy.algorithms.contains(algorithm) else { throw .algorithmNotAllowed(algorithm) }
         do {
