@@ -30,7 +30,9 @@ private final class Bench: Sendable {
         if let nonces { demands.nonces = { nonces } }
         return AccessTokenVerifier(
             demands,
-            keys: { (keyID: String) async throws(AccessTokenRefusal) -> JWSVerificationKey in try self.key(keyID) },
+            keys: { (keyID: String, _: JWSAlgorithm) async throws(AccessTokenRefusal) -> JWSVerificationKey in
+                try self.key(keyID)
+            },
             revocation: { self.refusal($0) }, now: { self.time.withLock { $0 } })
     }
 

@@ -229,7 +229,7 @@ package final class AccessTokenSource: Sendable {
         } else {
             answer = try await server.token(form, proof: nil)
         }
-        if let nonce = answer.proofNonce { learn(nonce: nonce, of: try await server.endpoints().token) }
+        if let nonce = answer.proofNonce { learn(nonce: nonce, of: try await server.tokenEndpoint()) }
         return answer
     }
 

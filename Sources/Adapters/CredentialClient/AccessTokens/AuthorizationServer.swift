@@ -1,21 +1,16 @@
-import JOSE
+import Authentication
 package import OAuth
 import Synchronization
 
 /// An authorization server as its client knows it: metadata read once and checked, then one place for each question.
 package final class AuthorizationServer: Sendable {
-    /// The endpoints that are used.
-    struct Endpoints: Sendable {
-        let token: WebURL
-        let keys: WebURL?
-    }
 
     package let issuer: String
     private let url: WebURL
     private let location: WebURL
     private let transport: TokenServerTransport
     // Guards what was read.
-    private let known = Mutex<Endpoints?>(nil)
+    private let known = Mutex<WebURL?>(nil)
 
     /// - Throws: `MetadataError` for what is no issuer identifier.
     package init(issuer: String, transport: @escaping TokenServerTransport) throws(MetadataError) {
@@ -31,7 +26,7 @@ package final class AuthorizationServer: Sendable {
     func token(
         _ form: FormParameters, proof: ((WebURL) throws(TokenClientError) -> String)?
     ) async throws(TokenClientError) -> TokenServerAnswer {
-        let url = try await endpoints().token
+        let url = try await tokenEndpoint()
         var headers = [("Content-Type", FormParameters.mediaType), ("Accept", "application/json")]
         if let proof { headers.append(("DPoP", try proof(url))) }
         return try await transport(
@@ -39,20 +34,21 @@ package final class AuthorizationServer: Sendable {
                 .post, url, headers: headers.map { (name: $0.0, value: $0.1) }, body: form.serializedBytes))
     }
 
-    /// The keys by which the issuer signs now.
-    func keys() async throws(TokenClientError) -> JWKSet {
-        guard let url = try await endpoints().keys else { throw .badMetadata("member `jwks_uri` is missing") }
-        let body = try await document(url)
-        do {
-            return try JWKSet(
-                parsing: body, limits: JSONLimits(maximumBytes: TokenServerAnswer.maximumBody, maximumDepth: 12))
+    /// A document of the issuer, from its own host and no other.
+    func issuerDocument(_ url: WebURL) async throws(IssuerDocumentError) -> [UInt8] {
+        do throws(TokenClientError) {
+            return try await document(try own(url.string))
         } catch {
-            throw .badAnswer(error.description)
+            switch error {
+            case .noDocument(let status): throw .status(status)
+            case .busy(let status): throw .status(status)
+            default: throw .unreachable(error.description)
+            }
         }
     }
 
-    func endpoints() async throws(TokenClientError) -> Endpoints {
-        if let endpoints = known.withLock({ $0 }) { return endpoints }
+    func tokenEndpoint() async throws(TokenClientError) -> WebURL {
+        if let endpoint = known.withLock({ $0 }) { return endpoint }
         let metadata: AuthorizationServerMetadata
         let body = try await document(location)
         do {
@@ -60,12 +56,10 @@ package final class AuthorizationServer: Sendable {
         } catch {
             throw .badMetadata(error.description)
         }
-        let endpoints = Endpoints(
-            // RFC 8705 §5: where a certificate can be shown, if that is elsewhere.
-            token: try own(metadata.mtlsEndpointAliases["token_endpoint"] ?? metadata.tokenEndpoint),
-            keys: try metadata.jwksURI.map { text throws(TokenClientError) in try own(text) })
-        known.withLock { $0 = endpoints }
-        return endpoints
+        // RFC 8705 §5: where a certificate can be shown, if that is elsewhere.
+        let endpoint = try own(metadata.mtlsEndpointAliases["token_endpoint"] ?? metadata.tokenEndpoint)
+        known.withLock { $0 = endpoint }
+        return endpoint
     }
 
     /// An endpoint of the issuer's own host: its metadata send nobody elsewhere.
@@ -82,7 +76,7 @@ package final class AuthorizationServer: Sendable {
         switch answer.status {
         case 200: return answer.body
         case 429, 500...599: throw .busy(status: answer.status)
-        default: throw .badAnswer("status \(answer.status) for a document")
+        default: throw .noDocument(status: answer.status)
         }
     }
 }

@@ -12,6 +12,8 @@ package enum TokenClientError: Error, Sendable, Equatable, CustomStringConvertib
     case refused(code: String)
     /// The server cannot answer now.
     case busy(status: Int)
+    /// The server has no such document.
+    case noDocument(status: Int)
     /// The answer cannot be used.
     case badAnswer(String)
     /// What was asked for is no resource or no scope.
@@ -22,7 +24,7 @@ package enum TokenClientError: Error, Sendable, Equatable, CustomStringConvertib
     /// Whether the same question may be answered well later, so that a token that is still good goes on being used.
     package var isTemporary: Bool {
         switch self {
-        case .unreachable, .busy, .badAnswer, .badMetadata: true
+        case .unreachable, .busy, .noDocument, .badAnswer, .badMetadata: true
         case .noIdentity, .refused, .badRequest, .certificateChanged: false
         }
     }
@@ -34,6 +36,7 @@ package enum TokenClientError: Error, Sendable, Equatable, CustomStringConvertib
         case .badMetadata(let reason): "the authorization server's metadata are refused: \(reason)"
         case .refused(let code): "the authorization server answered `\(code.truncatedForMessage)`"
         case .busy(let status): "the authorization server cannot answer now (status \(status))"
+        case .noDocument(let status): "the authorization server's metadata cannot be read (status \(status))"
         case .badAnswer(let reason): "the authorization server's answer cannot be used: \(reason)"
         case .badRequest(let reason): reason
         case .certificateChanged: "the certificate changed while the token was asked for"

@@ -30,6 +30,7 @@ public enum AgentTokenError: Error, Equatable, Sendable, CustomStringConvertible
         case .refused(let code): self = .refused(code: code)
         case .busy: self = .unavailable
         case .badAnswer(let reason): self = .badAnswer(reason)
+        case .noDocument: self = .badMetadata(error.description)
         case .badRequest(let reason): self = .badRequest(reason)
         case .certificateChanged: self = .certificateChanged
         }

@@ -54,7 +54,12 @@ public final class AgentTokenVerifier: Sendable {
         } else {
             origin = nil
         }
-        let keys = IssuerKeySource(server: server, environment: SourceEnvironment(now: identity.now))
+        let keys: IssuerKeySource
+        do {
+            keys = try IssuerKeySource(server: server, environment: SourceEnvironment(now: identity.now))
+        } catch {
+            throw .badIssuer(error.description)
+        }
         let nonces =
             settings.demandsNonces ? DPoPNonces(now: identity.now, randomBytes: Randomness.bytes) : nil
         self.settings = settings
@@ -66,8 +71,8 @@ public final class AgentTokenVerifier: Sendable {
         let (revocations, now) = (identity.revocations, identity.now)
         verifier = AccessTokenVerifier(
             demands,
-            keys: { (keyID: String) async throws(AccessTokenRefusal) -> JWSVerificationKey in
-                try await keys.key(keyID)
+            keys: { (keyID: String, algorithm: JWSAlgorithm) async throws(AccessTokenRefusal) -> JWSVerificationKey in
+                try await keys.key(keyID, algorithm)
             },
             revocation: { revocations.refusal(of: $0) }, now: { now().seconds })
     }

@@ -27,8 +27,12 @@ package final class AccessTokenVerifier: Sendable {
         }
     }
 
+    /// Finds a key of the issuer.
+    package typealias Keys =
+        @Sendable (String, JWSAlgorithm) async throws(AccessTokenRefusal) -> JWSVerificationKey
+
     private let demands: Demands
-    private let keys: @Sendable (String) async throws(AccessTokenRefusal) -> JWSVerificationKey
+    private let keys: Keys
     private let revocation: @Sendable (VerifiedAccessToken) -> AccessTokenRefusal?
     private let now: @Sendable () -> Int64
     // Guards what verified before, by SHA-256 of the token.
@@ -42,12 +46,12 @@ package final class AccessTokenVerifier: Sendable {
     package static let rememberedProofs = 200_000
 
     /// - Parameters:
-    ///   - keys: the key of the policy's issuer with this ID; throws `unknownKey` or `keysUnavailable`.
+    ///   - keys: the key of the policy's issuer with this ID, for this algorithm; throws `unknownKey` or `keysUnavailable`.
     ///   - revocation: why the token is good no more; asked on every request.
     ///   - now: seconds since 1970.
     package init(
         _ demands: Demands,
-        keys: @escaping @Sendable (String) async throws(AccessTokenRefusal) -> JWSVerificationKey,
+        keys: @escaping Keys,
         revocation: @escaping @Sendable (VerifiedAccessToken) -> AccessTokenRefusal?,
         now: @escaping @Sendable () -> Int64
     ) {
@@ -78,7 +82,7 @@ package final class AccessTokenVerifier: Sendable {
         guard let issuer = unverified.unverifiedIssuer, issuer.hasSameBytes(as: demands.token.issuer) else {
             throw .token(.wrongIssuer)
         }
-        let key = try await keys(unverified.keyID)
+        let key = try await keys(unverified.keyID, unverified.algorithm)
         let token: VerifiedAccessToken
         do {
             token = try unverified.verify(with: key, policy: demands.token, now: time)

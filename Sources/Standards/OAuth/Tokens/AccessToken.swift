@@ -76,6 +76,7 @@ package struct AccessTokenPolicy: Sendable {
 package struct UnverifiedAccessToken: Sendable {
     /// The key that it names.
     package let keyID: String
+    package var algorithm: JWSAlgorithm { jws.header.algorithm }
     /// Who claims to have issued it.
     package let unverifiedIssuer: String?
     /// Whom it says that it is for. To be checked by its issuer alone, whose business every audience is.
