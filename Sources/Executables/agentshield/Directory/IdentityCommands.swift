@@ -145,7 +145,7 @@ extension Identity {
 
     struct Disable: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "No tokens for the agent from now on, until `identity enable`.")
+            abstract: "No tokens and no SVIDs for the agent from now on, until `identity enable`.")
 
         @OptionGroup var reference: IdentityReferenceOptions
         @OptionGroup var reason: ReasonOptions
@@ -180,8 +180,9 @@ extension Identity {
         static let configuration = CommandConfiguration(
             abstract: "Ends an agent for good.",
             discussion: """
-                Its grants and credentials go, its name and SPIFFE ID are free again. The record stays, so that its \
-                client ID can be resolved. There is no way back.
+                Its tokens and SVIDs end, its grants, credentials and registration entries go. Its name is free at once, \
+                its SPIFFE ID when the last credential has ended. The record stays, so that its client ID can be resolved. \
+                There is no way back.
                 """)
 
         @OptionGroup var reference: IdentityReferenceOptions
