@@ -98,7 +98,7 @@ def test_the_story_is_told_to_its_end(demo):
         'status 200  {"subject":"spiffe://demo.example/planner","scope":"Forecast.Read","bound":true}',
         # The stranger's copy of the planner's token.
         "status 401  invalid_token",
-        "demo-agent: the agent did not answer",
+        "demo-agent: the agent did not answer with 200",
         "demo-agent: the authorization server answered `invalid_scope`",
     ], told
     for event in ["access_token.issue", "access_token.refuse", "identity.disable"]:

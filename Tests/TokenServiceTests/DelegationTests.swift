@@ -128,6 +128,26 @@ struct DelegationTests {
         }
     }
 
+    @Test("`may_act` names the only one who may, and he is named in the token whatever he is granted")
+    func mayAct() async throws {
+        try await TokenWorld.run { world in
+            func token(for letter: String, issuer: String? = "spiffe://example.org") async throws -> TokenResponse {
+                let actor = try Actor(subject: "spiffe://example.org/agent-\(letter)", issuer: issuer)
+                return try await world.token("a") { $0.mayAct = MayAct(actor) }
+            }
+            world.directory.change { $0.remove(grant: "grant-b-c") }
+            try world.grant("b", on: TokenWorld.resourceC, .impersonation)
+            let named = try await world.exchange(token(for: "b"), by: "b", for: TokenWorld.resourceC)
+            #expect(try world.claims(named)["act"]?.objectValue?["sub"] == "spiffe://example.org/agent-b")
+            #expect(try world.claims(named)["may_act"] != nil)
+            for other in [try await token(for: "c"), try await token(for: "b", issuer: "https://other.example")] {
+                await expectRefusal(.invalidRequest) {
+                    try await world.exchange(other, by: "b", for: TokenWorld.resourceC)
+                }
+            }
+        }
+    }
+
     @Test("an actor token has to be about the client")
     func actorToken() async throws {
         try await TokenWorld.run { world in

@@ -19,6 +19,7 @@ final class TokenWorld: Sendable {
     let clock: ManualClock
     let plan: FaultPlan
     let store: MemoryAuditStore
+    let log: AuditLog
     let authorities: Authorities
     let revocations: RevocationRegister
     let issuer: Issuer
@@ -83,6 +84,7 @@ final class TokenWorld: Sendable {
         self.clock = clock
         self.plan = plan
         self.store = store
+        self.log = log
         let authorities = try await Authorities.open(
             trustDomain: trustDomain, keyStore: MemoryKeyStore(randomBytes: Self.randomBytes),
             store: InMemoryAuthorityStore(), audit: log, now: clock.now, randomBytes: Self.randomBytes)
@@ -221,6 +223,25 @@ final class TokenWorld: Sendable {
         fields["audience"] = resource
         fields["scope"] = scope
         return try await token(letter, fields)
+    }
+
+    /// A token of an agent that says more than the service writes by itself, under the service's own key.
+    func token(_ letter: String, _ change: (inout AccessTokenClaims) -> Void) async throws -> TokenResponse {
+        let now = clock.time.seconds
+        var claims = AccessTokenClaims(
+            issuer: Self.names.issuer(.standard), subject: agent(letter).spiffeID.string, audience: [Self.resourceB],
+            clientID: agent(letter).id, tokenID: "made-by-hand", issuedAt: now, expiresAt: now + 300,
+            scope: try Scope("task.read"))
+        change(&claims)
+        guard let authority = authorities.oauthActive else { preconditionFailure("no key signs") }
+        let receipt = try await log.record(
+            AuditEvent(
+                type: .accessTokenIssue, agent: .internal(), resource: AuditEvent.ResourceField(kind: "test", id: "t"),
+                decision: AuditEvent.DecisionField(action: "issue", result: .none),
+                correlation: AuditEvent.CorrelationField(requestID: "r")))
+        let text = try authority.sign(
+            type: AccessToken.type, payload: AccessToken.payload(of: claims), consuming: receipt)
+        return TokenResponse(token: SecretText(text), use: .bearer, expiresIn: 300)
     }
 
     /// What a token says, read without any check.

@@ -41,7 +41,7 @@ struct Ask: AsyncParsableCommand {
             let body = String(buffer: try await response.body.collect(upTo: 65_536))
             let said = response.status == .ok ? body : Self.error(response.headers["WWW-Authenticate"])
             Output.line("status \(response.status.code)  \(said)")
-            if response.status != .ok { throw Failure("the agent did not answer") }
+            if response.status != .ok { throw Failure("the agent did not answer with 200") }
         }
     }
 

@@ -28,7 +28,9 @@ extension DemoStory {
 
     private func grantForecasts() async throws {
         for (name, id) in [("weather", weatherID), ("planner", plannerID)] {
-            show("agentshield identity create -name \(name) -spiffeID \(id) -sponsor team@\(domain)")
+            show(
+                "agentshield identity create -name \(name) -spiffeID \(id) \\\n"
+                    + "       -owner team@\(domain) -sponsor team@\(domain)")
             _ = try await admin([
                 "identity", "create", "-name", name, "-spiffeID", id, "-sponsor", "team@\(domain)", "-owner",
                 "team@\(domain)", "-output", "json",
