@@ -74,12 +74,15 @@ let domain: [Target] = [
         "Domain", "AgentDirectory",
         ["JOSE", "OAuth", "SPIFFE", "AuditTrail", "Registry", crypto, hashTrees]),
     library("Domain", "Authentication", ["JOSE", "OAuth", "Revocation", "SPIFFE", crypto]),
-    library("Domain", "PolicyEngine", ["SPIFFE", crypto]),
+    library(
+        "Domain", "Approvals",
+        ["JOSE", "OAuth", "SPIFFE", "AgentDirectory", "AuditTrail", "Registry", crypto]),
+    library("Domain", "PolicyEngine", ["JOSE", "OAuth", "SPIFFE", crypto]),
     library(
         "Domain", "TokenService",
         [
-            "SPIFFE", "JOSE", "OAuth", "AgentDirectory", "Authentication", "PolicyEngine", "AuditTrail", "Issuance",
-            "Revocation", crypto,
+            "SPIFFE", "JOSE", "OAuth", "AgentDirectory", "Approvals", "Authentication", "PolicyEngine", "AuditTrail",
+            "Issuance", "Revocation", crypto,
         ]),
     library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
 ]
@@ -89,7 +92,7 @@ let adapters: [Target] = [
         "Adapters", "SQLiteStorage",
         [
             "SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Issuance",
-            "Revocation", "JOSE", grdb,
+            "Approvals", "Revocation", "JOSE", grdb,
         ]),
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
     library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
@@ -120,7 +123,7 @@ let applications: [Target] = [
         "Applications", "ControlPlane",
         [
             "SPIFFE", "JOSE", "OAuth", "TransparencyLog", "Attestation", "Authentication", "AuditTrail", "Registry",
-            "AgentDirectory",
+            "AgentDirectory", "Approvals",
             "Issuance", "TokenService", "Revocation", "SQLiteStorage",
             "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch", "ControlPlaneAPI", "Observability",
             logging,
@@ -145,7 +148,7 @@ let applications: [Target] = [
         ]),
     library(
         "Applications", "AgentShieldTesting",
-        ["SPIFFE", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Issuance", crypto]),
+        ["SPIFFE", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Approvals", "Issuance", crypto]),
 ]
 
 let executables: [Target] = [
@@ -226,7 +229,8 @@ let testTargets: [Target] = [
     tests(
         "TokenServiceTests",
         [
-            "TokenService", "AgentDirectory", "AgentShieldTesting", "AuditTrail", "Authentication", "Issuance", "JOSE",
+            "TokenService", "AgentDirectory", "Approvals", "AgentShieldTesting", "AuditTrail", "Authentication",
+            "Issuance", "JOSE",
             "OAuth",
             "Registry",
             "Revocation", "SPIFFE", "TransparencyLog", crypto,

@@ -34,6 +34,7 @@ COMMANDS = [
     *(f"client-credential{act}" for act in ("", " create", " list", " delete")),
     *(f"resource{act}" for act in ("", " create", " show", " list", " update", " delete")),
     *(f"grant{act}" for act in ("", " create", " list", " delete")),
+    *(f"approvals{act}" for act in ("", " list", " show", " approve", " deny")),
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip
 

@@ -67,7 +67,10 @@ struct ClientCredentialsTests {
             (["scope": "api://agent-b/.default api://agent-c/.default"], .invalidTarget),
             (["scope": "api://agent-b/.default task.run"], .invalidScope),
             (["resource": TokenWorld.resourceB, "scope": "api://agent-c/.default"], .invalidTarget),
-            (["authorization_details": #"[{"type":"payment"}]"#], .invalidAuthorizationDetails),
+            (
+                ["authorization_details": #"[{"type":"payment"}]"#, "resource": TokenWorld.resourceB],
+                .invalidAuthorizationDetails
+            ),
             (["grant_type": "password"], .unsupportedGrantType),
             (["grant_type": "refresh_token"], .unsupportedGrantType),
         ])

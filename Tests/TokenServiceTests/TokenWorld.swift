@@ -1,5 +1,6 @@
 import AgentDirectory
 import AgentShieldTesting
+import Approvals
 import AuditTrail
 import Authentication
 import Crypto
@@ -24,6 +25,8 @@ final class TokenWorld: Sendable {
     let revocations: RevocationRegister
     let issuer: Issuer
     let directory: DirectoryBox
+    let approvals: ApprovalRegister
+    let approvalStore = InMemoryApprovalStore()
     let service: TokenService
     /// What happens while the keys of the issuer `slow` are fetched.
     let whileFetching: Event
@@ -100,8 +103,14 @@ final class TokenWorld: Sendable {
         self.directory = directory
         let whileFetching = Event()
         self.whileFetching = whileFetching
+        let approvals = try await ApprovalRegister.open(
+            store: FaultyApprovalStore(approvalStore, plan: plan), directory: { directory.snapshot }, audit: log,
+            now: clock.now,
+            randomBytes: Self.randomBytes)
+        self.approvals = approvals
         service = TokenService(
-            directory: { directory.snapshot }, authorities: authorities, revocations: revocations, audit: log,
+            directory: { directory.snapshot }, authorities: authorities, revocations: revocations,
+            approvals: approvals, audit: log,
             refusals: RefusalRecorder(log: log, now: clock.now, sleep: { try await Task.sleep(for: $0) }),
             trust: ClientTrust(
                 jwtAuthorities: {
@@ -114,7 +123,11 @@ final class TokenWorld: Sendable {
                         whileFetching.happen()
                         guard let document = try? OutsideIssuer.document("slow") else { throw .timeout }
                         return IssuerDocument(bytes: document)
-                    })),
+                    }),
+                verifiedSVID: { chain in
+                    try? X509SVIDVerifier.verify(
+                        chain: chain, bundle: { _ in authorities.x509Bundle }, at: clock.time)
+                }),
             names: { Self.names }, now: clock.now, randomBytes: Self.randomBytes)
     }
 

@@ -48,6 +48,8 @@ package struct AdminClient: Sendable {
     }
     /// Revocations.
     package var revocations: Agentshield_Admin_V1_Revocation.Client<Transport> { .init(wrapping: client) }
+    /// Questions to people.
+    package var approvals: Agentshield_Admin_V1_Approvals.Client<Transport> { .init(wrapping: client) }
     /// Blueprints, agents, their credentials, resources and grants.
     package var directory: Agentshield_Admin_V1_AgentDirectory.Client<Transport> { .init(wrapping: client) }
     /// The level of the server's log.

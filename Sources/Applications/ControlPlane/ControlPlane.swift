@@ -1,4 +1,5 @@
 import AgentDirectory
+import Approvals
 import Attestation
 import AuditTrail
 import Authentication
@@ -104,6 +105,9 @@ package struct ControlPlane: Sendable {
         let directory = try await AgentDirectory.open(
             trustDomain: configuration.trustDomain, jwtIssuer: configuration.jwtIssuer, store: data.directoryStore,
             audit: log, now: world.now, randomBytes: world.randomBytes)
+        let approvals = try await ApprovalRegister.open(
+            store: data.approvalStore, directory: { directory.snapshot }, audit: log, now: world.now,
+            randomBytes: world.randomBytes)
         let issuer = Issuer(
             authorities: authorities, audit: log,
             defaults: IssuanceDefaults(
@@ -121,7 +125,8 @@ package struct ControlPlane: Sendable {
             world: world, logger: logger)
         let refusals = RefusalRecorder(log: log, now: world.now, sleep: world.sleep)
         let parts = Parts(
-            registry: registry, directory: directory, authorities: authorities, issuer: issuer, identity: identity,
+            registry: registry, directory: directory, approvals: approvals, authorities: authorities, issuer: issuer,
+            identity: identity,
             webCertificates: webCertificates, federation: federation, log: log, refusals: refusals,
             intake: SpoolIntake(log: log, cursors: data.spoolCursors), revocations: revocations,
             publisher: RevocationPublisher(
@@ -141,6 +146,7 @@ package struct ControlPlane: Sendable {
     private struct Parts: Sendable {
         let registry: Registry
         let directory: AgentDirectory
+        let approvals: ApprovalRegister
         let authorities: Authorities
         let issuer: Issuer
         let identity: ServerIdentity
@@ -186,7 +192,7 @@ package struct ControlPlane: Sendable {
                 bundle: { parts.authorities.verificationBundle(of: $0) }, authorizer: .anyVerified, now: world.now),
             log: parts.log, authorities: parts.authorities,
             discovery: try OIDCDiscovery(configuration, authorities: parts.authorities),
-            tokens: try tokenEndpoints(parts, addresses), logger: logger,
+            tokens: try tokenEndpoints(parts, addresses), approvals: try approvalEndpoints(parts), logger: logger,
             listening: { port in addresses.setHTTPS(host: configuration.bindAddress, port: port) })
         let listeners = Listeners(nodeAPI: nodeAPI, admin: admin, https: https)
         // Only the listeners come to an end by themselves: at the stop request, drained. The rest is cancelled then.
@@ -263,6 +269,7 @@ package struct ControlPlane: Sendable {
             RevocationSnapshotService(publisher: parts.publisher),
             RevocationService(register: parts.revocations, authorities: parts.authorities),
             DirectoryService(directory: parts.directory),
+            approvalService(parts),
             LogService(log: parts.log),
         ]
     }
@@ -274,6 +281,7 @@ package struct ControlPlane: Sendable {
             health,
             RevocationService(register: parts.revocations, authorities: parts.authorities),
             DirectoryService(directory: parts.directory),
+            approvalService(parts),
             LogService(log: parts.log),
             LoggerService(level: logLevel, log: parts.log),
             DebugService(
@@ -318,14 +326,38 @@ package struct ControlPlane: Sendable {
         return TokenEndpoints(
             service: TokenService(
                 directory: { parts.directory.snapshot }, authorities: parts.authorities,
-                revocations: parts.revocations, audit: parts.log, refusals: parts.refusals,
-                trust: ClientTrust(jwtAuthorities: { keys.keys(of: $0) }, issuers: issuers), names: names,
+                revocations: parts.revocations, approvals: parts.approvals, audit: parts.log,
+                refusals: parts.refusals,
+                trust: ClientTrust(
+                    jwtAuthorities: { keys.keys(of: $0) }, issuers: issuers,
+                    verifiedSVID: { [world] in clients.verify($0, at: world.now()) }),
+                names: names,
                 now: world.now,
                 randomBytes: world.randomBytes),
             metadata: TokenMetadata(configuration, authorities: parts.authorities, names: names),
             limiter: RateLimiter(
                 perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
             verifyPeer: { [world] in clients.verify($0.chain, at: world.now()) },
+            randomBytes: world.randomBytes)
+    }
+
+    private func approvalService(_ parts: Parts) -> ApprovalService {
+        ApprovalService(
+            register: parts.approvals, directory: parts.directory, people: configuration.socketApprovers)
+    }
+
+    /// Approvals over HTTP; nil where no identity provider signs people in.
+    private func approvalEndpoints(_ parts: Parts) throws -> ApprovalEndpoints? {
+        guard !configuration.approverIssuers.isEmpty else { return nil }
+        let documents = IssuerDocuments()
+        let keys = try IssuerKeyring(
+            configuration.approverIssuers.map(\.issuer), now: world.now,
+            observe: { [logger] in logger.report($0) },
+            fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
+        return ApprovalEndpoints(
+            register: parts.approvals, directory: parts.directory,
+            tokens: ApproverTokens(issuers: configuration.approverIssuers, keys: keys, now: world.now),
+            limiter: RateLimiter(perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
             randomBytes: world.randomBytes)
     }
 
@@ -360,6 +392,11 @@ package struct ControlPlane: Sendable {
                 try await parts.directory.pruneGrants()
             } catch {
                 logger.error("cannot prune the agent directory", metadata: ["error": "\(error)"])
+            }
+            do throws(ApprovalError) {
+                try await parts.approvals.prune()
+            } catch {
+                logger.error("cannot prune the approvals", metadata: ["error": "\(error)"])
             }
         }
     }

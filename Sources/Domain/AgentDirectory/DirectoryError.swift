@@ -86,6 +86,16 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case audienceAboveBlueprint
     /// Impersonation is granted only when the caller says so expressly.
     case impersonationNotConfirmed
+    /// Something has to be approved, and nobody may.
+    case noApprovers
+    /// Too many approvers or types, or a waiting time out of bounds.
+    case badApprovalRules
+    /// Grants hold only by approval; the value is how many.
+    case approvalInUse(Int)
+    /// How long an approval of a grant holds.
+    case badActivation
+    /// More patterns of authorization details than a grant has, or a type that is too long.
+    case tooManyDetails
 
     /// The store failed. What the directory shows is what the store has, as far as it can be read.
     case storage(StoreError)
@@ -154,11 +164,20 @@ extension DirectoryError: CustomStringConvertible {
         case .resourceNotFound: "resource not found"
         case .resourceInUse(let count): "grants name the resource: \(count)"
         case .grantNotFound: "grant not found"
-        case .noScopes: "a grant names at least one scope"
+        case .noScopes: "a grant names at least one scope, or authorization details"
         case .scopesNotOfResource(let scopes): "the resource has no scopes \(Self.list(scopes))"
         case .scopesAboveBlueprint(let scopes): "the agent's blueprint does not allow scopes \(Self.list(scopes))"
         case .audienceAboveBlueprint: "the agent's blueprint does not allow the resource"
         case .impersonationNotConfirmed: "impersonation has to be allowed expressly"
+        case .noApprovers: "the resource names nobody who may approve"
+        case .badApprovalRules:
+            "approvals have at most \(ApprovalRules.maximumApprovers) approvers and "
+                + "\(ApprovalRules.maximumDetailTypes) types, and wait \(ApprovalRules.waitingTimes.lowerBound) to "
+                + "\(ApprovalRules.waitingTimes.upperBound) seconds"
+        case .approvalInUse(let count): "grants on the resource hold only by approval: \(count)"
+        case .badActivation:
+            "an approved grant holds \(AgentGrant.activations.lowerBound) to \(AgentGrant.activations.upperBound) seconds"
+        case .tooManyDetails: "a grant covers at most \(AgentGrant.maximumDetails) patterns of authorization details"
         case .storage(let error): error.description
         case .audit(let error): error.description
         }
@@ -219,6 +238,11 @@ extension DirectoryError: AuditedError {
         case .scopesAboveBlueprint: "scopes_above_blueprint"
         case .audienceAboveBlueprint: "audience_above_blueprint"
         case .impersonationNotConfirmed: "impersonation_not_confirmed"
+        case .noApprovers: "no_approvers"
+        case .badApprovalRules: "bad_approval_rules"
+        case .approvalInUse: "approval_in_use"
+        case .badActivation: "bad_activation"
+        case .tooManyDetails: "too_many_details"
         case .storage: "storage"
         case .audit: "audit"
         }

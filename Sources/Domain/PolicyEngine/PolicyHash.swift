@@ -1,4 +1,6 @@
 import Crypto
+import JOSE
+import OAuth
 
 /// The settings that a decision rests on, as one SHA-256: the log tells by it which decisions rest on the same settings.
 ///
@@ -24,12 +26,16 @@ enum PolicyHash {
             writer.add(resource.id)
             writer.add("\(resource.tokenLifetime) \(resource.demandsBinding)")
             writer.add(resource.scopes)
+            writer.add(resource.approvedScopes)
+            writer.add(resource.approvedTypes)
         }
         for grant in question.grants where grant.resourceID == question.resource?.id {
             writer.add(grant.id)
             writer.add(grant.scopes)
             writer.add(
-                "\(grant.allowsDelegation) \(grant.allowsImpersonation) \(grant.expiresAt?.milliseconds ?? -1)")
+                "\(grant.allowsDelegation) \(grant.allowsImpersonation) \(grant.expiresAt?.milliseconds ?? -1) "
+                    + (grant.standing == .always ? "always" : "approved"))
+            writer.add(grant.details.map { String(decoding: $0.json.canonicalBytes, as: UTF8.self) })
         }
         return writer.hexadecimal
     }

@@ -1,9 +1,10 @@
+package import OAuth
 package import SPIFFE
 
 /// May this agent have a token for this resource, now? Everything that the answer rests on, as typed settings.
 ///
 /// INVARIANT: a fact about the world enters only through here, so that equal questions get equal answers.
-package struct PolicyQuestion: Sendable, Hashable {
+package struct PolicyQuestion: Sendable, Equatable {
     package var agent: AgentFacts
     package var action: TokenAction
     /// Nil for a name that no resource has.
@@ -82,9 +83,22 @@ package struct BlueprintFacts: Sendable, Hashable {
 }
 
 /// What the token is for.
-package struct TokenAction: Sendable, Hashable {
+package struct TokenAction: Sendable, Equatable {
     package var scopes: RequestedScopes
     package var onBehalf: OnBehalf
+    /// Typed details (RFC 9396), each of which some grant has to cover.
+    package var details: [AuthorizationDetails.Detail]
+    package var approval: Approval
+
+    /// What a person has to do with it.
+    package enum Approval: Sendable, Hashable {
+        /// Nobody was asked; settings say whether somebody has to be.
+        case notAsked
+        /// The resource itself asks for the approval of this one act.
+        case demanded
+        /// A person has approved exactly this.
+        case given
+    }
 
     /// Which scopes are asked for.
     package enum RequestedScopes: Sendable, Hashable {
@@ -103,9 +117,14 @@ package struct TokenAction: Sendable, Hashable {
         case impersonating
     }
 
-    package init(scopes: RequestedScopes, onBehalf: OnBehalf) {
+    package init(
+        scopes: RequestedScopes, onBehalf: OnBehalf, details: [AuthorizationDetails.Detail] = [],
+        approval: Approval = .notAsked
+    ) {
         self.scopes = scopes
         self.onBehalf = onBehalf
+        self.details = details
+        self.approval = approval
     }
 }
 
@@ -116,27 +135,46 @@ package struct ResourceFacts: Sendable, Hashable {
     /// Seconds.
     package var tokenLifetime: Int64
     package var demandsBinding: Bool
+    /// Scopes that a person approves each time.
+    package var approvedScopes: [String]
+    /// Types of authorization details that a person approves each time.
+    package var approvedTypes: [String]
 
-    package init(id: String, scopes: [String], tokenLifetime: Int64, demandsBinding: Bool) {
+    package init(
+        id: String, scopes: [String], tokenLifetime: Int64, demandsBinding: Bool, approvedScopes: [String] = [],
+        approvedTypes: [String] = []
+    ) {
         self.id = id
         self.scopes = scopes
         self.tokenLifetime = tokenLifetime
         self.demandsBinding = demandsBinding
+        self.approvedScopes = approvedScopes
+        self.approvedTypes = approvedTypes
     }
 }
 
 /// One grant of the agent that asks.
-package struct GrantFacts: Sendable, Hashable {
+package struct GrantFacts: Sendable, Equatable {
     package var id: String
     package var resourceID: String
     package var scopes: [String]
     package var allowsDelegation: Bool
     package var allowsImpersonation: Bool
     package var expiresAt: UnixTime?
+    /// Which authorization details it covers.
+    package var details: [AuthorizationDetailPattern]
+    package var standing: Standing
+
+    /// Whether the grant holds without anybody's doing.
+    package enum Standing: Sendable, Hashable {
+        case always
+        /// Once a person has approved it, for a while: until this time, or not now.
+        case approved(until: UnixTime?)
+    }
 
     package init(
         id: String, resourceID: String, scopes: [String], allowsDelegation: Bool, allowsImpersonation: Bool,
-        expiresAt: UnixTime?
+        expiresAt: UnixTime?, details: [AuthorizationDetailPattern] = [], standing: Standing = .always
     ) {
         self.id = id
         self.resourceID = resourceID
@@ -144,5 +182,7 @@ package struct GrantFacts: Sendable, Hashable {
         self.allowsDelegation = allowsDelegation
         self.allowsImpersonation = allowsImpersonation
         self.expiresAt = expiresAt
+        self.details = details
+        self.standing = standing
     }
 }

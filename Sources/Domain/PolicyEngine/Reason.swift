@@ -18,6 +18,12 @@ package enum Reason: Sendable, Hashable, CustomStringConvertible {
     /// The actor chain would be longer than the limit.
     case chainTooDeep(limit: Int)
     case scopeNotGranted(String)
+    /// No grant covers an authorization detail of this type.
+    case detailNotGranted(String)
+    /// Settings or the resource want a person's word for this one act.
+    case actNeedsApproval
+    /// The grants hold only once a person has approved them.
+    case grantNeedsApproval([String])
     /// The grants that permit it.
     case granted([String])
 
@@ -37,6 +43,9 @@ package enum Reason: Sendable, Hashable, CustomStringConvertible {
         case .impersonationNotGranted: "impersonation_not_granted"
         case .chainTooDeep: "chain_too_deep"
         case .scopeNotGranted: "scope_not_granted"
+        case .detailNotGranted: "detail_not_granted"
+        case .actNeedsApproval: "act_needs_approval"
+        case .grantNeedsApproval: "grant_needs_approval"
         case .granted: "granted"
         }
     }
@@ -56,6 +65,9 @@ package enum Reason: Sendable, Hashable, CustomStringConvertible {
         case .impersonationNotGranted: "impersonation on this resource is not granted"
         case .chainTooDeep(let limit): "there would be more than \(limit) actors"
         case .scopeNotGranted(let scope): "scope `\(scope)` is not granted"
+        case .detailNotGranted(let type): "no grant covers the authorization details of type `\(type)`"
+        case .actNeedsApproval: "a person has to approve this act"
+        case .grantNeedsApproval(let ids): "a person has to approve \(ids.joined(separator: ", ")) first"
         case .granted(let ids): "granted by \(ids.joined(separator: ", "))"
         }
     }

@@ -77,10 +77,16 @@ package struct TokenServiceNames: Sendable, Hashable {
 
     package var introspectionEndpoint: String { base + "/oauth2/introspect" }
     package var revocationEndpoint: String { base + "/oauth2/revoke" }
+    package var consumptionEndpoint: String { base + "/oauth2/consume" }
+    package var backchannelEndpoint: String { base + "/oauth2/bc-authorize" }
+    package var transactionEndpoint: String { base + "/oauth2/txn-authorization" }
 
     /// What an assertion of a client may name as its audience: the issuer, as RFC 7523bis wants, or the endpoint that the
     /// client calls, as older clients write it.
     func assertionAudiences(_ profile: TokenProfile) -> [String] {
-        [issuer(profile), tokenEndpoint(profile), introspectionEndpoint, revocationEndpoint]
+        [
+            issuer(profile), tokenEndpoint(profile), introspectionEndpoint, revocationEndpoint,
+            consumptionEndpoint, backchannelEndpoint, transactionEndpoint,
+        ]
     }
 }

@@ -1,4 +1,5 @@
 import AgentDirectory
+import Approvals
 import AuditTrail
 import Issuance
 import JOSE
@@ -12,7 +13,7 @@ extension TokenService {
     package func introspect(_ call: TokenCall) async throws(TokenRefusal) -> IntrospectionResponse {
         let (query, client, directory) = try await query(call)
         guard let token = try? genuineToken(query.token), isBusiness(token, of: client, directory),
-            endedReason(token, directory) == nil
+            endedReason(token, directory) == nil, isUnspent(token)
         else { return .inactive }
         return .active(token.claims, use: token.claims.confirmation?.keyThumbprint == nil ? .bearer : .dpop)
     }
@@ -48,6 +49,56 @@ extension TokenService {
         }
     }
 
+    /// Uses up a token for one approved act, and says what it allowed. The agent behind the resource asks before it does what
+    /// the token is for; whoever gets no such answer does nothing.
+    ///
+    /// Of any number of questions about one token, one is answered with the token's claims; the others with `inactive`. A
+    /// form may say which transaction or which authorization details are meant; a token for others is not used up by it.
+    package func consume(_ call: TokenCall) async throws(TokenRefusal) -> IntrospectionResponse {
+        let (query, client, directory) = try await query(call)
+        let expected: AuthorizationDetails?
+        do throws(AuthorizationDetailsError) {
+            expected = try call.form["authorization_details"].map {
+                text throws(AuthorizationDetailsError) in try AuthorizationDetails(parsing: text)
+            }
+        } catch {
+            throw TokenRefusal(error.code, error.description)
+        }
+        guard let token = try? genuineToken(query.token), isAddressed(token, to: client, directory),
+            endedReason(token, directory) == nil, token.claims.isSingleUse, let approvalID = token.claims.approvalID
+        else { return .inactive }
+        if let transaction = call.form["txn"] {
+            guard
+                token.claims.otherClaims[AccessTokenClaims.transactionClaim]?.stringValue?
+                    .hasSameBytes(as: transaction) == true
+            else { return try await refuseUse(client, call, "the token is for another transaction") }
+        }
+        if let expected, token.claims.authorizationDetails != expected {
+            return try await refuseUse(client, call, "the token is for other authorization details")
+        }
+        do {
+            try await approvals.spend(
+                approvalID, tokenID: token.claims.tokenID, by: client.audit, requestID: call.requestID)
+        } catch {
+            guard error.isRefusal else { throw .unavailable("\(error)") }
+            return .inactive
+        }
+        return .active(token.claims, use: token.claims.confirmation?.keyThumbprint == nil ? .bearer : .dpop)
+    }
+
+    private func refuseUse(
+        _ client: AuthenticatedClient, _ call: TokenCall, _ reason: String
+    ) async throws(TokenRefusal) -> IntrospectionResponse {
+        await record(TokenRefusal(silently: .invalidRequest, reason), client, call)
+        return .inactive
+    }
+
+    private func isUnspent(_ token: VerifiedAccessToken) -> Bool {
+        guard token.claims.isSingleUse else { return true }
+        guard let id = token.claims.approvalID else { return false }
+        return approvals.isUnspent(id, tokenID: token.claims.tokenID)
+    }
+
     private func query(
         _ call: TokenCall
     ) async throws(TokenRefusal) -> (TokenQuery, AuthenticatedClient, DirectorySnapshot) {
@@ -81,6 +132,12 @@ extension TokenService {
         _ token: VerifiedAccessToken, of client: AuthenticatedClient, _ directory: DirectorySnapshot
     ) -> Bool {
         token.claims.clientID.hasSameBytes(as: client.agent.id)
-            || token.claims.audience.contains { directory.resource($0)?.agentID == client.agent.id }
+            || isAddressed(token, to: client, directory)
+    }
+
+    private func isAddressed(
+        _ token: VerifiedAccessToken, to client: AuthenticatedClient, _ directory: DirectorySnapshot
+    ) -> Bool {
+        token.claims.audience.contains { directory.resource($0)?.agentID == client.agent.id }
     }
 }

@@ -1,4 +1,5 @@
 package import AgentDirectory
+package import Approvals
 package import AuditTrail
 import Authentication
 package import Issuance
@@ -13,6 +14,7 @@ package final class TokenService: Sendable {
     let directory: @Sendable () -> DirectorySnapshot
     let authorities: Authorities
     let revocations: RevocationRegister
+    let approvals: ApprovalRegister
     let policy: PolicyEngine
     let audit: AuditLog
     let refusals: RefusalRecorder
@@ -28,7 +30,7 @@ package final class TokenService: Sendable {
     /// - Parameter names: what the service is called; nil until its listener has a port.
     package init(
         directory: @escaping @Sendable () -> DirectorySnapshot, authorities: Authorities,
-        revocations: RevocationRegister,
+        revocations: RevocationRegister, approvals: ApprovalRegister,
         policy: PolicyEngine = PolicyEngine(defaultActorDepth: ActorChain.defaultLimit), audit: AuditLog,
         refusals: RefusalRecorder, trust: ClientTrust, names: @escaping @Sendable () -> TokenServiceNames?,
         now: @escaping @Sendable () -> UnixTime, randomBytes: @escaping @Sendable (Int) -> [UInt8]
@@ -36,6 +38,7 @@ package final class TokenService: Sendable {
         self.directory = directory
         self.authorities = authorities
         self.revocations = revocations
+        self.approvals = approvals
         self.policy = policy
         self.audit = audit
         self.refusals = refusals
@@ -63,7 +66,12 @@ package final class TokenService: Sendable {
             client = authenticated
             let directory = try presentDirectory(of: authenticated)
             let key = try proofs.presentedKey(call, of: authenticated)
-            let target = try TokenTarget(request, audiences: request.audiences, of: authenticated.agent, in: directory)
+            if case .backchannel(let requestID) = request.grant {
+                return try await approvedToken(requestID, authenticated, key, call, directory)
+            }
+            let target = try TokenTarget(
+                scope: request.scope, resources: request.resources, audiences: request.audiences,
+                details: request.authorizationDetails?.details ?? [], of: authenticated.agent, in: directory)
             let subject = try subject(request, target, authenticated, key, call, directory)
             let permit = try permit(target, authenticated, key, subject, directory)
             let prepared = try prepare(
@@ -94,9 +102,6 @@ package final class TokenService: Sendable {
             if error.code == .invalidClient { throw .client(error.description) }
             throw TokenRefusal(error.code, error.description)
         }
-        guard request.authorizationDetails == nil else {
-            throw TokenRefusal(.invalidAuthorizationDetails, "no resource knows these types")
-        }
         return request
     }
 
@@ -106,6 +111,7 @@ package final class TokenService: Sendable {
         _ call: TokenCall, _ directory: DirectorySnapshot
     ) throws(TokenRefusal) -> GrantedSubject {
         switch request.grant {
+        case .backchannel: throw TokenRefusal(.unsupportedGrantType, "the grant is no subject")
         case .clientCredentials: return grants.ownSubject(client)
         case .jwtBearer(let assertion):
             return try grants.vouched(

@@ -61,7 +61,7 @@ struct AgentShieldCommand: AsyncParsableCommand {
                 name: "Agents and tokens",
                 subcommands: [
                     Blueprint.self, Identity.self, FederatedCredentialCommand.self, ClientCredentialCommand.self,
-                    ResourceCommand.self, GrantCommand.self,
+                    ResourceCommand.self, GrantCommand.self, ApprovalsCommand.self,
                 ]),
             CommandGroup(name: "Workloads", subcommands: [Run.self, API.self, SVID.self, Env.self]),
             CommandGroup(name: "Audit log", subcommands: [Log.self]),

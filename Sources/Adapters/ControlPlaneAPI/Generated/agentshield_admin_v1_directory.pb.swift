@@ -651,6 +651,35 @@ package nonisolated struct Agentshield_Admin_V1_DeleteClientCredentialRequest: S
   package init() {}
 }
 
+/// What a person has to approve on a resource, and who may.
+package nonisolated struct Agentshield_Admin_V1_ApprovalRules: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Names that people prove; empty for nobody, which takes all rules away.
+  package var approvers: [String] = []
+
+  /// Scopes that are approved each time.
+  package var scopes: [String] = []
+
+  /// Types of authorization details that are approved each time.
+  package var detailTypes: [String] = []
+
+  /// Whether owner and sponsor of the asking agent may approve.
+  package var allowSponsor: Bool = false
+
+  /// Whether answers on the administration socket are refused.
+  package var refuseSocket: Bool = false
+
+  /// Seconds; zero for five minutes.
+  package var waitingTime: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct Agentshield_Admin_V1_Resource: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -677,9 +706,20 @@ package nonisolated struct Agentshield_Admin_V1_Resource: Sendable {
 
   package var createdAt: Int64 = 0
 
+  package var approval: Agentshield_Admin_V1_ApprovalRules {
+    get {_approval ?? Agentshield_Admin_V1_ApprovalRules()}
+    set {_approval = newValue}
+  }
+  /// Returns true if `approval` has been explicitly set.
+  package var hasApproval: Bool {self._approval != nil}
+  /// Clears the value of `approval`. Subsequent reads from it will return its default value.
+  package mutating func clearApproval() {self._approval = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _approval: Agentshield_Admin_V1_ApprovalRules? = nil
 }
 
 package nonisolated struct Agentshield_Admin_V1_CreateResourceRequest: Sendable {
@@ -704,9 +744,20 @@ package nonisolated struct Agentshield_Admin_V1_CreateResourceRequest: Sendable 
 
   package var agent: String = String()
 
+  package var approval: Agentshield_Admin_V1_ApprovalRules {
+    get {_approval ?? Agentshield_Admin_V1_ApprovalRules()}
+    set {_approval = newValue}
+  }
+  /// Returns true if `approval` has been explicitly set.
+  package var hasApproval: Bool {self._approval != nil}
+  /// Clears the value of `approval`. Subsequent reads from it will return its default value.
+  package mutating func clearApproval() {self._approval = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _approval: Agentshield_Admin_V1_ApprovalRules? = nil
 }
 
 package nonisolated struct Agentshield_Admin_V1_ResourceReference: Sendable {
@@ -812,6 +863,15 @@ package nonisolated struct Agentshield_Admin_V1_UpdateResourceRequest: Sendable 
   /// Clears the value of `agent`. Subsequent reads from it will return its default value.
   package mutating func clearAgent() {self._agent = nil}
 
+  package var approval: Agentshield_Admin_V1_ApprovalRules {
+    get {_approval ?? Agentshield_Admin_V1_ApprovalRules()}
+    set {_approval = newValue}
+  }
+  /// Returns true if `approval` has been explicitly set.
+  package var hasApproval: Bool {self._approval != nil}
+  /// Clears the value of `approval`. Subsequent reads from it will return its default value.
+  package mutating func clearApproval() {self._approval = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -822,6 +882,7 @@ package nonisolated struct Agentshield_Admin_V1_UpdateResourceRequest: Sendable 
   fileprivate var _tokenLifetime: Int64? = nil
   fileprivate var _binding: String? = nil
   fileprivate var _agent: String? = nil
+  fileprivate var _approval: Agentshield_Admin_V1_ApprovalRules? = nil
 }
 
 package nonisolated struct Agentshield_Admin_V1_Grant: Sendable {
@@ -843,6 +904,12 @@ package nonisolated struct Agentshield_Admin_V1_Grant: Sendable {
   package var expiresAt: Int64 = 0
 
   package var createdAt: Int64 = 0
+
+  /// Patterns of authorization details (RFC 9396), one JSON object each.
+  package var details: [String] = []
+
+  /// Zero for a grant that holds as it is; else the seconds that it holds after a person has approved it.
+  package var activation: Int64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -867,6 +934,10 @@ package nonisolated struct Agentshield_Admin_V1_CreateGrantRequest: Sendable {
 
   /// Says expressly that use: impersonation is meant.
   package var allowImpersonation: Bool = false
+
+  package var details: [String] = []
+
+  package var activation: Int64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2008,9 +2079,64 @@ nonisolated extension Agentshield_Admin_V1_DeleteClientCredentialRequest: SwiftP
   }
 }
 
+nonisolated extension Agentshield_Admin_V1_ApprovalRules: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ApprovalRules"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}approvers\0\u{1}scopes\0\u{3}detail_types\0\u{3}allow_sponsor\0\u{3}refuse_socket\0\u{3}waiting_time\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.approvers) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.scopes) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.detailTypes) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.allowSponsor) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.refuseSocket) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self.waitingTime) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.approvers.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.approvers, fieldNumber: 1)
+    }
+    if !self.scopes.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.scopes, fieldNumber: 2)
+    }
+    if !self.detailTypes.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.detailTypes, fieldNumber: 3)
+    }
+    if self.allowSponsor != false {
+      try visitor.visitSingularBoolField(value: self.allowSponsor, fieldNumber: 4)
+    }
+    if self.refuseSocket != false {
+      try visitor.visitSingularBoolField(value: self.refuseSocket, fieldNumber: 5)
+    }
+    if self.waitingTime != 0 {
+      try visitor.visitSingularInt64Field(value: self.waitingTime, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Agentshield_Admin_V1_ApprovalRules, rhs: Agentshield_Admin_V1_ApprovalRules) -> Bool {
+    if lhs.approvers != rhs.approvers {return false}
+    if lhs.scopes != rhs.scopes {return false}
+    if lhs.detailTypes != rhs.detailTypes {return false}
+    if lhs.allowSponsor != rhs.allowSponsor {return false}
+    if lhs.refuseSocket != rhs.refuseSocket {return false}
+    if lhs.waitingTime != rhs.waitingTime {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Agentshield_Admin_V1_Resource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Resource"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}description\0\u{1}scopes\0\u{1}profile\0\u{3}token_lifetime\0\u{1}binding\0\u{3}agent_id\0\u{3}created_at\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}description\0\u{1}scopes\0\u{1}profile\0\u{3}token_lifetime\0\u{1}binding\0\u{3}agent_id\0\u{3}created_at\0\u{1}approval\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2026,12 +2152,17 @@ nonisolated extension Agentshield_Admin_V1_Resource: SwiftProtobuf.Message, Swif
       case 6: try { try decoder.decodeSingularStringField(value: &self.binding) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.agentID) }()
       case 8: try { try decoder.decodeSingularInt64Field(value: &self.createdAt) }()
+      case 9: try { try decoder.decodeSingularMessageField(value: &self._approval) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.id.isEmpty {
       try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
     }
@@ -2056,6 +2187,9 @@ nonisolated extension Agentshield_Admin_V1_Resource: SwiftProtobuf.Message, Swif
     if self.createdAt != 0 {
       try visitor.visitSingularInt64Field(value: self.createdAt, fieldNumber: 8)
     }
+    try { if let v = self._approval {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2068,6 +2202,7 @@ nonisolated extension Agentshield_Admin_V1_Resource: SwiftProtobuf.Message, Swif
     if lhs.binding != rhs.binding {return false}
     if lhs.agentID != rhs.agentID {return false}
     if lhs.createdAt != rhs.createdAt {return false}
+    if lhs._approval != rhs._approval {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2075,7 +2210,7 @@ nonisolated extension Agentshield_Admin_V1_Resource: SwiftProtobuf.Message, Swif
 
 nonisolated extension Agentshield_Admin_V1_CreateResourceRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CreateResourceRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}description\0\u{1}scopes\0\u{1}profile\0\u{3}token_lifetime\0\u{1}binding\0\u{1}agent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}description\0\u{1}scopes\0\u{1}profile\0\u{3}token_lifetime\0\u{1}binding\0\u{1}agent\0\u{1}approval\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2090,12 +2225,17 @@ nonisolated extension Agentshield_Admin_V1_CreateResourceRequest: SwiftProtobuf.
       case 5: try { try decoder.decodeSingularInt64Field(value: &self.tokenLifetime) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.binding) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.agent) }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._approval) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.id.isEmpty {
       try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
     }
@@ -2117,6 +2257,9 @@ nonisolated extension Agentshield_Admin_V1_CreateResourceRequest: SwiftProtobuf.
     if !self.agent.isEmpty {
       try visitor.visitSingularStringField(value: self.agent, fieldNumber: 7)
     }
+    try { if let v = self._approval {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2128,6 +2271,7 @@ nonisolated extension Agentshield_Admin_V1_CreateResourceRequest: SwiftProtobuf.
     if lhs.tokenLifetime != rhs.tokenLifetime {return false}
     if lhs.binding != rhs.binding {return false}
     if lhs.agent != rhs.agent {return false}
+    if lhs._approval != rhs._approval {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2235,7 +2379,7 @@ nonisolated extension Agentshield_Admin_V1_ResourceList: SwiftProtobuf.Message, 
 
 nonisolated extension Agentshield_Admin_V1_UpdateResourceRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".UpdateResourceRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resource\0\u{1}description\0\u{1}scopes\0\u{1}profile\0\u{3}token_lifetime\0\u{1}binding\0\u{1}agent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resource\0\u{1}description\0\u{1}scopes\0\u{1}profile\0\u{3}token_lifetime\0\u{1}binding\0\u{1}agent\0\u{1}approval\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2250,6 +2394,7 @@ nonisolated extension Agentshield_Admin_V1_UpdateResourceRequest: SwiftProtobuf.
       case 5: try { try decoder.decodeSingularInt64Field(value: &self._tokenLifetime) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self._binding) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self._agent) }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._approval) }()
       default: break
       }
     }
@@ -2281,6 +2426,9 @@ nonisolated extension Agentshield_Admin_V1_UpdateResourceRequest: SwiftProtobuf.
     try { if let v = self._agent {
       try visitor.visitSingularStringField(value: v, fieldNumber: 7)
     } }()
+    try { if let v = self._approval {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2292,6 +2440,7 @@ nonisolated extension Agentshield_Admin_V1_UpdateResourceRequest: SwiftProtobuf.
     if lhs._tokenLifetime != rhs._tokenLifetime {return false}
     if lhs._binding != rhs._binding {return false}
     if lhs._agent != rhs._agent {return false}
+    if lhs._approval != rhs._approval {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2299,7 +2448,7 @@ nonisolated extension Agentshield_Admin_V1_UpdateResourceRequest: SwiftProtobuf.
 
 nonisolated extension Agentshield_Admin_V1_Grant: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Grant"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{3}agent_id\0\u{1}resource\0\u{1}scopes\0\u{1}use\0\u{3}expires_at\0\u{3}created_at\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{3}agent_id\0\u{1}resource\0\u{1}scopes\0\u{1}use\0\u{3}expires_at\0\u{3}created_at\0\u{1}details\0\u{1}activation\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2314,6 +2463,8 @@ nonisolated extension Agentshield_Admin_V1_Grant: SwiftProtobuf.Message, SwiftPr
       case 5: try { try decoder.decodeSingularStringField(value: &self.use) }()
       case 6: try { try decoder.decodeSingularInt64Field(value: &self.expiresAt) }()
       case 7: try { try decoder.decodeSingularInt64Field(value: &self.createdAt) }()
+      case 8: try { try decoder.decodeRepeatedStringField(value: &self.details) }()
+      case 9: try { try decoder.decodeSingularInt64Field(value: &self.activation) }()
       default: break
       }
     }
@@ -2341,6 +2492,12 @@ nonisolated extension Agentshield_Admin_V1_Grant: SwiftProtobuf.Message, SwiftPr
     if self.createdAt != 0 {
       try visitor.visitSingularInt64Field(value: self.createdAt, fieldNumber: 7)
     }
+    if !self.details.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.details, fieldNumber: 8)
+    }
+    if self.activation != 0 {
+      try visitor.visitSingularInt64Field(value: self.activation, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2352,6 +2509,8 @@ nonisolated extension Agentshield_Admin_V1_Grant: SwiftProtobuf.Message, SwiftPr
     if lhs.use != rhs.use {return false}
     if lhs.expiresAt != rhs.expiresAt {return false}
     if lhs.createdAt != rhs.createdAt {return false}
+    if lhs.details != rhs.details {return false}
+    if lhs.activation != rhs.activation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2359,7 +2518,7 @@ nonisolated extension Agentshield_Admin_V1_Grant: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Agentshield_Admin_V1_CreateGrantRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CreateGrantRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identity\0\u{1}resource\0\u{1}scopes\0\u{1}use\0\u{3}expires_at\0\u{3}allow_impersonation\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identity\0\u{1}resource\0\u{1}scopes\0\u{1}use\0\u{3}expires_at\0\u{3}allow_impersonation\0\u{1}details\0\u{1}activation\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2373,6 +2532,8 @@ nonisolated extension Agentshield_Admin_V1_CreateGrantRequest: SwiftProtobuf.Mes
       case 4: try { try decoder.decodeSingularStringField(value: &self.use) }()
       case 5: try { try decoder.decodeSingularInt64Field(value: &self.expiresAt) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.allowImpersonation) }()
+      case 7: try { try decoder.decodeRepeatedStringField(value: &self.details) }()
+      case 8: try { try decoder.decodeSingularInt64Field(value: &self.activation) }()
       default: break
       }
     }
@@ -2397,6 +2558,12 @@ nonisolated extension Agentshield_Admin_V1_CreateGrantRequest: SwiftProtobuf.Mes
     if self.allowImpersonation != false {
       try visitor.visitSingularBoolField(value: self.allowImpersonation, fieldNumber: 6)
     }
+    if !self.details.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.details, fieldNumber: 7)
+    }
+    if self.activation != 0 {
+      try visitor.visitSingularInt64Field(value: self.activation, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2407,6 +2574,8 @@ nonisolated extension Agentshield_Admin_V1_CreateGrantRequest: SwiftProtobuf.Mes
     if lhs.use != rhs.use {return false}
     if lhs.expiresAt != rhs.expiresAt {return false}
     if lhs.allowImpersonation != rhs.allowImpersonation {return false}
+    if lhs.details != rhs.details {return false}
+    if lhs.activation != rhs.activation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

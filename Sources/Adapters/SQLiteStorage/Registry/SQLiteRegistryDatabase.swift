@@ -1,4 +1,5 @@
 package import AgentDirectory
+package import Approvals
 package import AuditTrail
 import GRDB
 package import Issuance
@@ -42,6 +43,9 @@ package final class SQLiteRegistryDatabase: Sendable {
 
     /// The agent directory's store.
     package var directoryStore: any DirectoryStore { SQLiteDirectoryStore(database: database) }
+
+    /// The approvals' store.
+    package var approvalStore: any ApprovalStore { SQLiteApprovalStore(database: database) }
 
     /// The spool intake's store.
     package var spoolCursorStore: any SpoolCursorStore { SQLiteSpoolCursorStore(database: database) }
@@ -103,6 +107,7 @@ package final class SQLiteRegistryDatabase: Sendable {
                 kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, id)
             ) WITHOUT ROWID;
             """,
+            "CREATE TABLE approval (id TEXT PRIMARY KEY NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;",
         ])
 }
 

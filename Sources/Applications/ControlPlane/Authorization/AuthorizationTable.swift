@@ -131,6 +131,12 @@ package enum AuthorizationTable {
             "ListGrants": administrators,
             "DeleteGrant": administrators,
         ],
+        "agentshield.admin.v1.Approvals": [
+            "ListApprovals": administrators,
+            "GetApproval": administrators,
+            "Approve": administrators,
+            "Deny": administrators,
+        ],
         "agentshield.node.v1.AuditSpool": ["Ship": .liveAgent],
         "agentshield.admin.v1.Log": [
             "GetInfo": administrators,

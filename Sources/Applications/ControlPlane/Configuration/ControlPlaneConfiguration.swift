@@ -1,3 +1,4 @@
+package import AgentDirectory
 package import Authentication
 package import Issuance
 package import Registry
@@ -35,6 +36,10 @@ package struct ControlPlaneConfiguration: Sendable {
     package var publicURL: String?
     /// Issuers outside whose tokens count where a federated credential names them.
     package var trustedIssuers: [TrustedIssuer] = []
+    /// Who the users of this machine are, by uid, when they answer approvals on the administration socket.
+    package var socketApprovers: [UInt32: Person] = [:]
+    /// Identity providers whose people answer approvals over HTTP.
+    package var approverIssuers: [ApproverIssuer] = []
     /// What is added to JWT- and WIT-SVIDs.
     package var claims = ClaimRules.none
     /// Host names beside that of `jwtIssuer` under which OIDC discovery answers.

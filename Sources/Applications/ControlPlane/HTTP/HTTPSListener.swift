@@ -19,7 +19,8 @@ struct HTTPSListener: Sendable {
     /// - Parameter listening: called with the port once it is bound.
     init(
         address: String, port: Int, identity: LiveIdentity, verifier: PeerVerifier, log: AuditLog,
-        authorities: Authorities, discovery: OIDCDiscovery?, tokens: TokenEndpoints, logger: Logger,
+        authorities: Authorities, discovery: OIDCDiscovery?, tokens: TokenEndpoints, approvals: ApprovalEndpoints?,
+        logger: Logger,
         listening: @escaping @Sendable (_ port: Int) -> Void
     ) {
         let router = Router(context: HTTPContext.self, options: .autoGenerateHeadEndpoints)
@@ -28,6 +29,7 @@ struct HTTPSListener: Sendable {
         BundleEndpoint(authorities: authorities).register(on: router)
         discovery?.register(on: router)
         tokens.register(on: router)
+        approvals?.register(on: router)
         var quiet = logger
         // What the listener says of itself in health is said by the control plane already.
         quiet.logLevel = max(logger.logLevel, .warning)

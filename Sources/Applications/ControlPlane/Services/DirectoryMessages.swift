@@ -222,7 +222,8 @@ extension ResourceDraft {
             id: request.id, description: request.description_p, scopes: try Scope(words: request.scopes),
             profile: try request.profile.isEmpty ? .standard : word(request.profile, of: "profile"),
             tokenLifetime: request.tokenLifetime == 0 ? ProtectedResource.defaultTokenLifetime : request.tokenLifetime,
-            binding: try request.binding.isEmpty ? .preferred : word(request.binding, of: "binding"))
+            binding: try request.binding.isEmpty ? .preferred : word(request.binding, of: "binding"),
+            approval: try request.hasApproval ? ApprovalRules(request.approval) : nil)
     }
 }
 
@@ -235,6 +236,9 @@ extension ResourceChanges {
         if request.hasProfile { profile = try word(request.profile, of: "profile") }
         if request.hasTokenLifetime { tokenLifetime = request.tokenLifetime }
         if request.hasBinding { binding = try word(request.binding, of: "binding") }
+        if request.hasApproval {
+            approval = request.approval.approvers.isEmpty ? .nothing : .rules(try ApprovalRules(request.approval))
+        }
     }
 }
 
@@ -249,6 +253,47 @@ extension Agentshield_Admin_V1_Resource {
         binding = resource.binding.rawValue
         agentID = resource.agentID ?? ""
         createdAt = resource.createdAt.seconds
+        if let rules = resource.approval { approval = .init(rules) }
+    }
+}
+
+extension ApprovalRules {
+    init(_ message: Agentshield_Admin_V1_ApprovalRules) throws {
+        self.init(
+            approvers: try message.approvers.map { name throws(DirectoryError) in try Person(name) },
+            scopes: try Scope(words: message.scopes), detailTypes: message.detailTypes,
+            allowsSponsor: message.allowSponsor, allowsSocket: !message.refuseSocket,
+            waitingTime: message.waitingTime == 0 ? Self.defaultWaitingTime : message.waitingTime)
+    }
+}
+
+extension Agentshield_Admin_V1_ApprovalRules {
+    init(_ rules: ApprovalRules) {
+        self.init()
+        approvers = rules.approvers.map(\.name)
+        scopes = rules.scopes.tokens
+        detailTypes = rules.detailTypes
+        allowSponsor = rules.allowsSponsor
+        refuseSocket = !rules.allowsSocket
+        waitingTime = rules.waitingTime
+    }
+}
+
+extension AuthorizationDetailPattern {
+    /// Longest pattern that is read, in bytes.
+    private static let maximumLength = 4096
+
+    /// One JSON object.
+    init(text: String) throws {
+        let json = try? JSONValue(
+            parsing: text, limits: JSONLimits(maximumBytes: Self.maximumLength, maximumDepth: 10)
+        ).objectValue
+        guard let json else { throw MalformedField(field: "details", reason: "is a JSON object") }
+        do {
+            try self.init(json)
+        } catch {
+            throw MalformedField(field: "details", reason: error.description)
+        }
     }
 }
 
@@ -262,5 +307,7 @@ extension Agentshield_Admin_V1_Grant {
         use = grant.use.rawValue
         expiresAt = grant.expiresAt?.seconds ?? 0
         createdAt = grant.createdAt.seconds
+        details = grant.details.map { String(decoding: $0.json.canonicalBytes, as: UTF8.self) }
+        activation = grant.activation ?? 0
     }
 }

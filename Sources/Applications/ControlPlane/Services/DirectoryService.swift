@@ -243,7 +243,9 @@ struct DirectoryService: Agentshield_Admin_V1_AgentDirectory.SimpleServiceProtoc
                 agentID: agentID(request.identity), resourceID: request.resource,
                 scopes: try Scope(words: request.scopes),
                 use: try request.use.isEmpty ? .own : word(request.use, of: "use"),
-                expiresAt: UnixTime(messageSeconds: request.expiresAt), allowsImpersonation: request.allowImpersonation)
+                expiresAt: UnixTime(messageSeconds: request.expiresAt), allowsImpersonation: request.allowImpersonation,
+                details: try request.details.map { try AuthorizationDetailPattern(text: $0) },
+                activation: request.activation == 0 ? nil : request.activation)
             return .init(try await directory.createGrant(draft, by: caller))
         }
     }
@@ -328,13 +330,14 @@ extension RPCError {
                 .alreadyExists
             case .blueprintDisabled, .blueprintInUse, .agentRetired, .resourceInUse, .credentialKindNotAllowed,
                 .scopesAboveBlueprint, .audienceAboveBlueprint, .tooManyFederatedCredentials,
-                .tooManyClientCredentials:
+                .tooManyClientCredentials, .noApprovers, .approvalInUse:
                 .failedPrecondition
             case .badName, .badPerson, .badFederatedCredential, .badClaimsExpression, .descriptionTooLong,
                 .reasonTooLong, .badEnd, .badTokenLifetime, .badActorDepth, .badPageToken, .tooManyAudiences,
                 .noCredentialKinds, .otherTrustDomain, .reservedSPIFFEID, .ownerMissing, .sponsorMissing, .badIssuer,
                 .expressionNotForIssuer, .expressionNotPinned, .badClientKey, .badCertificate, .badResourceID,
-                .noScopes, .scopesNotOfResource, .impersonationNotConfirmed:
+                .noScopes, .scopesNotOfResource, .impersonationNotConfirmed, .badApprovalRules, .badActivation,
+                .tooManyDetails:
                 .invalidArgument
             }
         self.init(

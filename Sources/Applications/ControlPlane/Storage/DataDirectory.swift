@@ -1,4 +1,5 @@
 import AgentDirectory
+import Approvals
 import AuditTrail
 import Crypto
 import Issuance
@@ -46,6 +47,7 @@ struct DataDirectory: Sendable {
     var authorityStore: any AuthorityStore { registry.authorityStore }
     var revocationStore: any RevocationStore { registry.revocationStore }
     var directoryStore: any DirectoryStore { registry.directoryStore }
+    var approvalStore: any ApprovalStore { registry.approvalStore }
     var spoolCursors: any SpoolCursorStore { registry.spoolCursorStore }
 
     func keyStore() throws -> any KeyStore {

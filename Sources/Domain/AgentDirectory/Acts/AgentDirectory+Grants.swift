@@ -11,10 +11,12 @@ package struct GrantDraft: Sendable {
     package var expiresAt: UnixTime?
     /// Says expressly that impersonation is meant; without it a grant for impersonation is refused.
     package var allowsImpersonation: Bool
+    package var details: [AuthorizationDetailPattern]
+    package var activation: Int64?
 
     package init(
         agentID: String, resourceID: String, scopes: Scope, use: AgentGrant.Use = .own, expiresAt: UnixTime? = nil,
-        allowsImpersonation: Bool = false
+        allowsImpersonation: Bool = false, details: [AuthorizationDetailPattern] = [], activation: Int64? = nil
     ) {
         self.agentID = agentID
         self.resourceID = resourceID
@@ -22,6 +24,8 @@ package struct GrantDraft: Sendable {
         self.use = use
         self.expiresAt = expiresAt
         self.allowsImpersonation = allowsImpersonation
+        self.details = details
+        self.activation = activation
     }
 }
 
@@ -32,7 +36,8 @@ extension AgentDirectory {
         let time = now()
         let grant = AgentGrant(
             id: newIdentifier(), agentID: draft.agentID, resourceID: draft.resourceID, scopes: draft.scopes,
-            use: draft.use, expiresAt: draft.expiresAt, createdAt: time)
+            use: draft.use, details: draft.details, activation: draft.activation, expiresAt: draft.expiresAt,
+            createdAt: time)
         return try await write(DirectoryAct(.grantCreate, "create", "grant", grant.id, caller)) {
             snapshot throws(DirectoryError) in
             try rules.check(grant, in: snapshot, allowingImpersonation: draft.allowsImpersonation, now: time)
@@ -73,6 +78,8 @@ extension AgentGrant {
     fileprivate var facts: [String: String] {
         var facts = ["agent": agentID, "resource": resourceID, "scope": scopes.string, "use": use.rawValue]
         facts["expires"] = expiresAt?.description
+        facts["activation"] = activation.map { "\($0) s" }
+        if !details.isEmpty { facts["details"] = details.map(\.type).joined(separator: " ") }
         return facts
     }
 }

@@ -11,11 +11,12 @@ package struct ResourceDraft: Sendable {
     package var tokenLifetime: Int64
     package var binding: ProtectedResource.Binding
     package var agentID: String?
+    package var approval: ApprovalRules?
 
     package init(
         id: String, description: String = "", scopes: Scope, profile: ProtectedResource.Profile = .standard,
         tokenLifetime: Int64 = ProtectedResource.defaultTokenLifetime,
-        binding: ProtectedResource.Binding = .preferred, agentID: String? = nil
+        binding: ProtectedResource.Binding = .preferred, agentID: String? = nil, approval: ApprovalRules? = nil
     ) {
         self.id = id
         self.description = description
@@ -24,6 +25,7 @@ package struct ResourceDraft: Sendable {
         self.tokenLifetime = tokenLifetime
         self.binding = binding
         self.agentID = agentID
+        self.approval = approval
     }
 }
 
@@ -35,11 +37,18 @@ package struct ResourceChanges: Sendable {
     package var tokenLifetime: Int64?
     package var binding: ProtectedResource.Binding?
     package var agent: Agent?
+    package var approval: Approval?
 
     /// Who is behind the resource.
     package enum Agent: Sendable, Hashable {
         case nobody
         case agent(id: String)
+    }
+
+    /// What has to be approved.
+    package enum Approval: Sendable, Hashable {
+        case nothing
+        case rules(ApprovalRules)
     }
 
     package init() {}
@@ -51,7 +60,8 @@ extension AgentDirectory {
     ) async throws(DirectoryError) -> ProtectedResource {
         let resource = ProtectedResource(
             id: draft.id, description: draft.description, scopes: draft.scopes, profile: draft.profile,
-            tokenLifetime: draft.tokenLifetime, binding: draft.binding, agentID: draft.agentID, createdAt: now())
+            tokenLifetime: draft.tokenLifetime, binding: draft.binding, agentID: draft.agentID,
+            approval: draft.approval, createdAt: now())
         return try await write(DirectoryAct(.resourceCreate, "create", "resource", draft.id, caller)) {
             snapshot throws(DirectoryError) in
             try rules.check(resource, in: snapshot)
@@ -81,6 +91,14 @@ extension AgentDirectory {
             case .agent(let id):
                 _ = try rules.live(id, in: snapshot)
                 resource.agentID = id
+            }
+            switch changes.approval {
+            case nil: break
+            case .nothing:
+                let count = snapshot.allGrants.count { $0.resourceID == id && $0.activation != nil }
+                guard count == 0 else { throw .approvalInUse(count) }
+                resource.approval = nil
+            case .rules(let rules): resource.approval = rules
             }
             var checked = resource
             checked.agentID = nil

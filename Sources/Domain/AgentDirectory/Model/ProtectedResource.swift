@@ -14,6 +14,8 @@ package struct ProtectedResource: Sendable, Hashable, Identifiable {
     package var binding: Binding
     /// The agent behind it: it may introspect tokens for it, and may exchange them for tokens of its own calls.
     package var agentID: String?
+    /// What has to be approved here by a person; nil for nothing.
+    package var approval: ApprovalRules?
     package let createdAt: UnixTime
 
     /// What its access tokens look like.
@@ -38,7 +40,7 @@ package struct ProtectedResource: Sendable, Hashable, Identifiable {
     package init(
         id: String, description: String = "", scopes: Scope, profile: Profile = .standard,
         tokenLifetime: Int64 = defaultTokenLifetime, binding: Binding = .preferred, agentID: String? = nil,
-        createdAt: UnixTime
+        approval: ApprovalRules? = nil, createdAt: UnixTime
     ) {
         self.id = id
         self.description = description
@@ -47,6 +49,7 @@ package struct ProtectedResource: Sendable, Hashable, Identifiable {
         self.tokenLifetime = tokenLifetime
         self.binding = binding
         self.agentID = agentID
+        self.approval = approval
         self.createdAt = createdAt
     }
 }

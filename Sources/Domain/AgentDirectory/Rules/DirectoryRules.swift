@@ -58,6 +58,9 @@ struct DirectoryRules: Sendable {
         }
     }
 
+    /// Longest type of authorization details, in bytes.
+    private static let maximumDetailTypeLength = 200
+
     // MARK: blueprints
 
     func check(_ blueprint: AgentBlueprint, in snapshot: DirectorySnapshot) throws(DirectoryError) {
@@ -193,6 +196,20 @@ struct DirectoryRules: Sendable {
         try check(description: resource.description)
         try check(tokenLifetime: resource.tokenLifetime)
         if let id = resource.agentID { _ = try live(id, in: snapshot) }
+        if let rules = resource.approval { try check(rules, of: resource) }
+    }
+
+    private func check(_ rules: ApprovalRules, of resource: ProtectedResource) throws(DirectoryError) {
+        guard !rules.approvers.isEmpty else { throw .noApprovers }
+        guard rules.approvers.count <= ApprovalRules.maximumApprovers,
+            rules.detailTypes.count <= ApprovalRules.maximumDetailTypes
+        else { throw .badApprovalRules }
+        guard rules.detailTypes.allSatisfy({ !$0.isEmpty && $0.utf8.count <= Self.maximumDetailTypeLength }) else {
+            throw .badApprovalRules
+        }
+        guard ApprovalRules.waitingTimes.contains(rules.waitingTime) else { throw .badApprovalRules }
+        let unknown = rules.scopes.subtracting(resource.scopes)
+        guard unknown.isEmpty else { throw .scopesNotOfResource(unknown.tokens) }
     }
 
     func check(
@@ -200,7 +217,7 @@ struct DirectoryRules: Sendable {
     ) throws(DirectoryError) {
         let agent = try live(grant.agentID, in: snapshot)
         guard let resource = snapshot.resource(grant.resourceID) else { throw .resourceNotFound }
-        guard !grant.scopes.isEmpty else { throw .noScopes }
+        guard !grant.scopes.isEmpty || !grant.details.isEmpty else { throw .noScopes }
         let unknown = grant.scopes.subtracting(resource.scopes)
         guard unknown.isEmpty else { throw .scopesNotOfResource(unknown.tokens) }
         if let blueprint = agent.blueprintID.flatMap({ snapshot.blueprint($0) }) {
@@ -211,6 +228,13 @@ struct DirectoryRules: Sendable {
             guard above.isEmpty else { throw .scopesAboveBlueprint(above.tokens) }
         }
         guard grant.use != .impersonation || allowingImpersonation else { throw .impersonationNotConfirmed }
+        guard grant.details.count <= AgentGrant.maximumDetails,
+            grant.details.allSatisfy({ $0.type.utf8.count <= Self.maximumDetailTypeLength })
+        else { throw .tooManyDetails }
+        if let activation = grant.activation {
+            guard AgentGrant.activations.contains(activation) else { throw .badActivation }
+            guard resource.approval != nil else { throw .noApprovers }
+        }
         try check(end: grant.expiresAt, now: now)
     }
 }

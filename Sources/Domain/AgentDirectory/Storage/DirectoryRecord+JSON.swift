@@ -167,6 +167,7 @@ extension ProtectedResource {
             "created_at": .number(JSONNumber(createdAt.milliseconds)),
         ]
         json["agent"] = agentID.map { .string($0) }
+        json["approval"] = approval.map { .object($0.json) }
         return json
     }
 
@@ -175,7 +176,30 @@ extension ProtectedResource {
             id: pool.one(try reader.text("id")), description: try reader.text("description"),
             scopes: try Scope(tokens: reader.texts("scopes")), profile: try reader.word("profile"),
             tokenLifetime: try reader.integer("token_lifetime"), binding: try reader.word("binding"),
-            agentID: try reader.optionalText("agent").map { pool.one($0) }, createdAt: try reader.time("created_at"))
+            agentID: try reader.optionalText("agent").map { pool.one($0) },
+            approval: try reader.optionalObject("approval").map { try ApprovalRules(stored: $0, pool: &pool) },
+            createdAt: try reader.time("created_at"))
+    }
+}
+
+extension ApprovalRules {
+    fileprivate var json: JSONObject {
+        [
+            "approvers": .array(approvers.map { .string($0.name) }),
+            "scopes": .array(scopes.tokens.map { .string($0) }),
+            "types": .array(detailTypes.map { .string($0) }), "sponsor": .bool(allowsSponsor),
+            "socket": .bool(allowsSocket), "waiting_time": .number(JSONNumber(waitingTime)),
+        ]
+    }
+
+    fileprivate init(stored object: JSONObject, pool: inout TextPool) throws {
+        var reader = try RecordReader(.object(object))
+        self.init(
+            approvers: try reader.texts("approvers").map { try Person(pool.one($0)) },
+            scopes: try Scope(tokens: reader.texts("scopes")), detailTypes: try reader.texts("types"),
+            allowsSponsor: try reader.flag("sponsor"), allowsSocket: try reader.flag("socket"),
+            waitingTime: try reader.integer("waiting_time"))
+        try reader.finish()
     }
 }
 
@@ -187,6 +211,8 @@ extension AgentGrant {
             "created_at": .number(JSONNumber(createdAt.milliseconds)),
         ]
         json["expires_at"] = expiresAt.map { .number(JSONNumber($0.milliseconds)) }
+        json["activation"] = activation.map { .number(JSONNumber($0)) }
+        if !details.isEmpty { json["details"] = .array(details.map { .object($0.json) }) }
         return json
     }
 
@@ -194,7 +220,12 @@ extension AgentGrant {
         self.init(
             id: try reader.text("id"), agentID: pool.one(try reader.text("agent")),
             resourceID: pool.one(try reader.text("resource")), scopes: try Scope(tokens: reader.texts("scopes")),
-            use: try reader.word("use"), expiresAt: try reader.optionalTime("expires_at"),
+            use: try reader.word("use"),
+            details: try reader.optionalValues("details").map { value in
+                guard let object = value.objectValue else { throw DamagedRecord() }
+                return try AuthorizationDetailPattern(object)
+            },
+            activation: try reader.optionalInteger("activation"), expiresAt: try reader.optionalTime("expires_at"),
             createdAt: try reader.time("created_at"))
     }
 }

@@ -52,6 +52,15 @@ struct RecordReader {
         return values
     }
 
+    /// Nothing where there is no such member.
+    mutating func optionalValues(_ name: String) throws(DamagedRecord) -> [JSONValue] {
+        json[name] == nil ? [] : try values(name)
+    }
+
+    mutating func optionalInteger(_ name: String) throws(DamagedRecord) -> Int64? {
+        json[name] == nil ? nil : try integer(name)
+    }
+
     mutating func optionalObject(_ name: String) throws(DamagedRecord) -> JSONObject? {
         guard let value = take(name) else { return nil }
         guard let object = value.objectValue else { throw DamagedRecord() }

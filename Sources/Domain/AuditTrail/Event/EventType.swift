@@ -74,6 +74,15 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let grantDelete = EventType("grant.delete")
     package static let grantPrune = EventType("grant.prune")
 
+    // Approvals by people.
+    package static let approvalRequest = EventType("approval.request")
+    package static let approvalApprove = EventType("approval.approve")
+    package static let approvalDeny = EventType("approval.deny")
+    package static let approvalRedeem = EventType("approval.redeem")
+    package static let approvalSpend = EventType("approval.spend")
+    package static let approvalExpire = EventType("approval.expire")
+    package static let approvalPrune = EventType("approval.prune")
+
     // Workloads and refusals.
     package static let workloadAttest = EventType("workload.attest")
     package static let workloadRefuse = EventType("workload.refuse")
@@ -116,6 +125,8 @@ package enum AuthMethod: String, Sendable, Hashable {
     case federatedAssertion = "federated_assertion"
     /// By a shared secret.
     case clientSecret = "client_secret"
+    /// An ID token that a person's identity provider signed.
+    case idToken = "id_token"
     /// By the administration socket's file permissions.
     case unixSocket = "unix_socket"
     /// By the kernel's word about the calling process.

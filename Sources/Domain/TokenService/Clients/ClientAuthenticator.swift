@@ -12,12 +12,16 @@ package struct ClientTrust: Sendable {
     package var jwtAuthorities: @Sendable (TrustDomain) -> [JWTAuthority]?
     /// The outside issuers on the operator's list, with their keys; nil for none.
     package var issuers: IssuerKeyring?
+    /// The identity of a chain (DER, leaf first) of our own trust domain now; nil if it proves none.
+    package var verifiedSVID: @Sendable ([[UInt8]]) -> VerifiedX509SVID?
 
     package init(
-        jwtAuthorities: @escaping @Sendable (TrustDomain) -> [JWTAuthority]?, issuers: IssuerKeyring? = nil
+        jwtAuthorities: @escaping @Sendable (TrustDomain) -> [JWTAuthority]?, issuers: IssuerKeyring? = nil,
+        verifiedSVID: @escaping @Sendable ([[UInt8]]) -> VerifiedX509SVID? = { _ in nil }
     ) {
         self.jwtAuthorities = jwtAuthorities
         self.issuers = issuers
+        self.verifiedSVID = verifiedSVID
     }
 }
 

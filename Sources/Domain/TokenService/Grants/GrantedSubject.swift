@@ -1,4 +1,5 @@
 import AgentDirectory
+import Approvals
 import JOSE
 import OAuth
 import PolicyEngine
@@ -18,6 +19,8 @@ struct GrantedSubject: Sendable {
     let onBehalf: TokenAction.OnBehalf
     /// No scope beside these; nil where what was presented carries none.
     let scopeCeiling: Scope?
+    /// Authorization details that it may carry; nil where what was presented bounds them by nothing.
+    let detailCeiling: [AuthorizationDetails.Detail]?
     /// The token ends then at the latest.
     let expiresAt: UnixTime?
     /// The `jti` of the token that the first hop got; nil for a first token.
@@ -25,7 +28,8 @@ struct GrantedSubject: Sendable {
 
     fileprivate init(
         subject: String, profile: String?, actors: ActorChain?, mayAct: MayAct?, onBehalf: TokenAction.OnBehalf,
-        scopeCeiling: Scope?, expiresAt: UnixTime?, chainRoot: String?
+        scopeCeiling: Scope?, detailCeiling: [AuthorizationDetails.Detail]? = nil, expiresAt: UnixTime?,
+        chainRoot: String?
     ) {
         self.subject = subject
         self.profile = profile
@@ -33,6 +37,7 @@ struct GrantedSubject: Sendable {
         self.mayAct = mayAct
         self.onBehalf = onBehalf
         self.scopeCeiling = scopeCeiling
+        self.detailCeiling = detailCeiling
         self.expiresAt = expiresAt
         self.chainRoot = chainRoot
     }
@@ -70,6 +75,9 @@ struct Grants: Sendable {
         _ directory: DirectorySnapshot
     ) throws(TokenRefusal) -> GrantedSubject {
         let claims = token.claims
+        guard !claims.isSingleUse else {
+            throw TokenRefusal(silently: .invalidRequest, "a token for one approved act is not passed on")
+        }
         let own = client.agent.spiffeID.string
         let isSubject = claims.subject.hasSameBytes(as: own) && claims.actors == nil
         let isCurrentActor = claims.actors?.current.subject.hasSameBytes(as: own) ?? false
@@ -86,6 +94,7 @@ struct Grants: Sendable {
             GrantedSubject(
                 subject: claims.subject, profile: claims.otherClaims["sub_profile"]?.stringValue, actors: actors,
                 mayAct: claims.mayAct, onBehalf: onBehalf, scopeCeiling: claims.scope,
+                detailCeiling: claims.authorizationDetails?.details ?? [],
                 expiresAt: UnixTime(seconds: claims.expiresAt),
                 chainRoot: claims.chainRoot)
         }
@@ -110,6 +119,15 @@ struct Grants: Sendable {
             throw TokenRefusal(.invalidRequest, "\(error)")
         }
         return subject(actors, .another(actorDepth: actors.depth))
+    }
+
+    /// Whom an approved act is about: what was checked when the person was asked.
+    func approved(_ approval: Approval) -> GrantedSubject {
+        let act = approval.act
+        return GrantedSubject(
+            subject: act.subject, profile: approval.basis?.profile ?? Self.agentProfile, actors: act.actors,
+            mayAct: nil, onBehalf: act.actors.map { .another(actorDepth: $0.depth) } ?? .itself,
+            scopeCeiling: nil, expiresAt: approval.basis?.expiresAt, chainRoot: approval.basis?.chainRoot)
     }
 
     /// A JWT-SVID as subject (RFC 8693), or as grant (RFC 7523): another agent's word that it is there. Without a token of

@@ -19,7 +19,8 @@ struct IssuedToken: Sendable {
     func response(at time: UnixTime) -> TokenResponse {
         TokenResponse(
             token: token, use: prepared.use, expiresIn: prepared.claims.expiresAt - time.seconds,
-            scope: prepared.claims.scope, issuedTokenType: prepared.issuedTokenType)
+            scope: prepared.claims.scope, issuedTokenType: prepared.issuedTokenType,
+            authorizationDetails: prepared.claims.authorizationDetails)
     }
 }
 
@@ -93,7 +94,7 @@ extension TokenService {
             resource: AuditEvent.ResourceField(kind: "resource", id: prepared.resource.id),
             decision: AuditEvent.DecisionField(
                 action: "issue", result: .permit,
-                reason: "scope " + prepared.claims.scope.string, policyID: "policy:" + prepared.permit.policyHash),
+                reason: prepared.reason, policyID: "policy:" + prepared.permit.policyHash),
             correlation: AuditEvent.CorrelationField(requestID: call.requestID))
     }
 
@@ -106,6 +107,7 @@ extension TokenService {
         ]
         facts["credential"] = client.credentialName
         facts["actors"] = claims.actors.map { String($0.depth) }
+        facts["approval"] = claims.approvalID
         facts["root"] = claims.otherClaims[AccessTokenClaims.chainRootClaim]?.stringValue
         return facts
     }
@@ -114,6 +116,8 @@ extension TokenService {
 extension TokenService {
     /// Tells the log of a refusal.
     func record(_ refusal: TokenRefusal, _ client: AuthenticatedClient?, _ call: TokenCall) async {
+        // Whoever waits for a person asks again and again; what the person says is recorded once.
+        guard refusal.code != .authorizationPending, refusal.code != .slowDown else { return }
         let event = event(
             of: refusal, client, peer: call.peer, address: call.address, profile: call.profile,
             requestID: call.requestID)

@@ -1,4 +1,5 @@
 import AgentDirectory
+import Approvals
 import AuditTrail
 import Issuance
 import JOSE
@@ -21,11 +22,24 @@ struct Permit: Sendable {
 
 extension TokenService {
     /// Asks the policy engine. A denial is told to the peer by the standard's code, and to the log with all reasons.
+    ///
+    /// - Parameter approval: what a person has approved, for a token that rests on it.
     func permit(
         _ target: TokenTarget, _ client: AuthenticatedClient, _ key: PresentedKey?, _ subject: GrantedSubject,
-        _ directory: DirectorySnapshot
+        _ directory: DirectorySnapshot, approval: Approval? = nil
     ) throws(TokenRefusal) -> Permit {
-        let resource = directory.resource(target.resourceID)
+        let decision = try decide(
+            target, client, key, subject, directory, approval: approval == nil ? .notAsked : .given)
+        guard case .permit(let permission) = decision.outcome, let resource = directory.resource(target.resourceID)
+        else { throw TokenRefusal(decision) }
+        return Permit(permission, resource, decision.policyHash)
+    }
+
+    /// What the policy engine says about the target: within what the subject's token has.
+    func decide(
+        _ target: TokenTarget, _ client: AuthenticatedClient, _ key: PresentedKey?, _ subject: GrantedSubject,
+        _ directory: DirectorySnapshot, approval: TokenAction.Approval
+    ) throws(TokenRefusal) -> Decision {
         var scopes = target.scopes
         if let ceiling = subject.scopeCeiling {
             switch scopes {
@@ -38,18 +52,25 @@ extension TokenService {
                 }
             }
         }
+        if let ceiling = subject.detailCeiling {
+            let wider = target.details.first { detail in !ceiling.contains { $0.json == detail.json } }
+            if let wider {
+                throw TokenRefusal(
+                    .invalidAuthorizationDetails,
+                    "the subject token does not have these authorization details of type `\(wider.type.prefix(80))`")
+            }
+        }
         let revoked = revocations.revoked
         let question = PolicyQuestion(
             agent: AgentFacts(client.agent, directory, isRevoked: revoked.revokes(client.agent.spiffeID)),
-            action: TokenAction(scopes: scopes, onBehalf: subject.onBehalf),
-            resource: resource.map { ResourceFacts($0) },
-            grants: directory.grants(ofAgent: client.agent.id).map { GrantFacts($0) },
+            action: TokenAction(
+                scopes: scopes, onBehalf: subject.onBehalf, details: target.details, approval: approval),
+            resource: directory.resource(target.resourceID).map { ResourceFacts($0) },
+            grants: directory.grants(ofAgent: client.agent.id).flatMap { grant in
+                GrantFacts.of(grant, approvals.activations(ofGrant: grant.id, agent: client.agent.id))
+            },
             credentialKind: client.kind.rawValue, isBound: key != nil, time: now())
-        let decision = policy.decide(question)
-        guard case .permit(let permission) = decision.outcome, let resource else {
-            throw TokenRefusal(decision)
-        }
-        return Permit(permission, resource, decision.policyHash)
+        return policy.decide(question)
     }
 
     /// The scopes of a subject token that the client could get at all: the rest is left out, not refused, where the client
@@ -77,7 +98,7 @@ extension TokenService {
 
 extension TokenRefusal {
     /// A denial of policy in the standard's words.
-    fileprivate init(_ decision: Decision) {
+    init(_ decision: Decision) {
         let reason = decision.reasons.map(\.description).joined(separator: "; ")
         let code: OAuthErrorCode
         switch decision.reasons.first {
@@ -89,6 +110,8 @@ extension TokenRefusal {
         case .bindingNeeded?: code = .invalidRequest
         case .delegationNotGranted?, .impersonationNotGranted?, .chainTooDeep?: code = .actorUnauthorized
         case .scopeNotGranted?: code = .invalidScope
+        case .detailNotGranted?: code = .invalidAuthorizationDetails
+        case .actNeedsApproval?, .grantNeedsApproval?: code = .accessDenied
         case .granted?, nil: code = .serverError
         }
         // Which of target, grant and ceiling is missing is for administrators: a probe must not learn what exists.
@@ -127,16 +150,29 @@ extension ResourceFacts {
     init(_ resource: ProtectedResource) {
         self.init(
             id: resource.id, scopes: resource.scopes.tokens, tokenLifetime: resource.tokenLifetime,
-            demandsBinding: resource.binding == .required)
+            demandsBinding: resource.binding == .required, approvedScopes: resource.approval?.scopes.tokens ?? [],
+            approvedTypes: resource.approval?.detailTypes ?? [])
     }
 }
 
 extension GrantFacts {
-    init(_ grant: AgentGrant) {
-        self.init(
+    /// A grant that holds by approval is two facts: what of it a person has approved, and all of it, which nobody has.
+    static func of(_ grant: AgentGrant, _ activations: @autoclosure () -> [ApprovalRegister.Activation]) -> [GrantFacts]
+    {
+        var whole = GrantFacts(
             id: grant.id, resourceID: grant.resourceID, scopes: grant.scopes.tokens,
             allowsDelegation: grant.use != .own, allowsImpersonation: grant.use == .impersonation,
-            expiresAt: grant.expiresAt)
+            expiresAt: grant.expiresAt, details: grant.details)
+        guard grant.activation != nil else { return [whole] }
+        whole.standing = .approved(until: nil)
+        let approved = activations().map { activation in
+            var part = whole
+            part.standing = .approved(until: activation.until)
+            part.scopes = grant.scopes.tokens.filter { activation.scope.contains($0) }
+            part.details = []
+            return part
+        }
+        return approved + [whole]
     }
 }
 
@@ -164,6 +200,15 @@ struct PreparedToken: Sendable {
         self.issuedTokenType = issuedTokenType
     }
 
+    /// What was permitted, in the log's words.
+    var reason: String {
+        let types = claims.authorizationDetails?.details.map(\.type) ?? []
+        var parts: [String] = []
+        if !claims.scope.isEmpty { parts.append("scope " + claims.scope.string) }
+        if !types.isEmpty { parts.append("details " + types.joined(separator: " ")) }
+        return parts.joined(separator: ", ")
+    }
+
     /// How the token is bound, in the log's words.
     var binding: String {
         guard let confirmation = claims.confirmation else { return "bearer" }
@@ -178,15 +223,19 @@ extension TokenService {
     /// Builds the token: nothing in it goes beyond the permit, what was presented, or the key that signs it.
     func prepare(
         _ permit: Permit, _ client: AuthenticatedClient, _ key: PresentedKey?, _ subject: GrantedSubject,
-        issuedTokenType: TokenType?
+        issuedTokenType: TokenType?, approval: Approval? = nil
     ) throws(TokenRefusal) -> PreparedToken {
         let profile = TokenProfile(permit.resource.profile)
         guard let names = names(), let authority = authority(of: profile) else {
             throw .unavailable("no key can sign now")
         }
         let time = now()
+        let isSingleUse = approval?.isForOneUse ?? false
+        // What a person said yes to is done now or not at all.
+        let longest = isSingleUse ? PolicyEngine.singleUseLifetime : .max
         let ends = [
-            time + permit.permission.maximumLifetime, authority.notAfter, key?.expiresAt, subject.expiresAt,
+            time + min(permit.permission.maximumLifetime, longest), authority.notAfter, key?.expiresAt,
+            subject.expiresAt,
             client.agent.expiresAt,
         ].compactMap { $0?.seconds }
         guard let end = ends.min(), end > time.seconds else {
@@ -198,12 +247,19 @@ extension TokenService {
         } catch {
             throw TokenRefusal(.invalidScope, error.description)
         }
+        let details: AuthorizationDetails?
+        do {
+            details = try permit.permission.details.isEmpty ? nil : AuthorizationDetails(permit.permission.details)
+        } catch {
+            throw TokenRefusal(.invalidAuthorizationDetails, error.description)
+        }
         let claims = AccessTokenClaims(
             issuer: names.issuer(profile), subject: subject.subject, audience: [permit.resource.id],
             clientID: client.agent.id, tokenID: Base64URL.encode(randomBytes(16)),
             issuedAt: time.seconds - Self.backdating, notBefore: time.seconds - Self.backdating, expiresAt: end,
             scope: scope, confirmation: key?.confirmation, actors: subject.actors, mayAct: subject.mayAct,
-            otherClaims: otherClaims(profile, names, client, subject, scope))
+            authorizationDetails: details,
+            otherClaims: otherClaims(profile, names, client, subject, scope, isSingleUse ? approval : nil))
         do {
             return PreparedToken(
                 claims: claims, use: key?.use ?? .bearer, payload: try AccessToken.payload(of: claims),
@@ -215,11 +271,17 @@ extension TokenService {
 
     private func otherClaims(
         _ profile: TokenProfile, _ names: TokenServiceNames, _ client: AuthenticatedClient, _ subject: GrantedSubject,
-        _ scope: Scope
+        _ scope: Scope, _ approval: Approval?
     ) -> JSONObject {
         var claims = JSONObject()
         claims["sub_profile"] = subject.profile.map { .string($0) }
         claims[AccessTokenClaims.chainRootClaim] = subject.chainRoot.map { .string($0) }
+        if let approval {
+            claims[AccessTokenClaims.transactionClaim] = .string(approval.act.transactionID)
+            claims[AccessTokenClaims.approvalClaim] = .string(approval.id)
+            claims[AccessTokenClaims.actHashClaim] = .string(approval.act.hash)
+            claims[AccessTokenClaims.singleUseClaim] = true
+        }
         guard profile == .entra else { return claims }
         // What verifiers of Entra's tokens look at. `oid` is the object that `sub` is about: the agent that asked.
         claims["scp"] = .string(scope.string)

@@ -1,3 +1,4 @@
+import AgentDirectory
 import ArgumentParser
 import Attestation
 import Authentication
@@ -35,6 +36,19 @@ struct ServerOptions: ParsableArguments {
             [loopback_http]"; repeat for more.
             """)
     var trustedIssuers: [String] = []
+    @Option(
+        name: .flag("socketApprover"),
+        help:
+            "\"UID NAME\": who a user of this machine is when it answers approvals on the admin socket; repeat for more."
+    )
+    var socketApprovers: [String] = []
+    @Option(
+        name: .flag("approverIssuer"),
+        help: """
+            Identity provider whose people answer approvals over HTTPS: "URL audience=CLIENT_ID [claim=email|sub]", then \
+            what -trustedIssuer takes; repeat for more.
+            """)
+    var approverIssuers: [String] = []
     @Option(name: .flag("oidcDomain"), help: "A further host name for OIDC discovery; repeat for more.")
     var oidcDomains: [String] = []
     @Flag(name: .flag("oidcSetKeyUse"), help: "Say `use: sig` of the keys of OIDC discovery.")
@@ -132,6 +146,13 @@ struct ServerOptions: ParsableArguments {
         configuration.publicURL = try publicURL(settings)
         configuration.trustedIssuers = try settings.list("trusted_issuers", flag: trustedIssuers).map {
             try parseTrustedIssuer($0, settings.name("trusted_issuers"))
+        }
+        let approvers = try settings.list("socket_approvers", flag: socketApprovers).map {
+            try parseSocketApprover($0, settings.name("socket_approvers"))
+        }
+        configuration.socketApprovers = Dictionary(approvers, uniquingKeysWith: { $1 })
+        configuration.approverIssuers = try settings.list("approver_issuers", flag: approverIssuers).map {
+            try parseApproverIssuer($0, settings.name("approver_issuers"))
         }
         configuration.claims = settings.file.claims
         configuration.oidcDomains = settings.list("oidc_domains", flag: oidcDomains)
@@ -320,6 +341,39 @@ private func parseTrustedIssuer(_ text: String, _ name: String) throws -> Truste
     } catch {
         throw CommandFailure("\(name): `\(issuer)`: \(error)")
     }
+}
+
+/// `UID NAME`.
+private func parseSocketApprover(_ text: String, _ name: String) throws -> (UInt32, Person) {
+    let words = text.split(separator: " ", maxSplits: 1).map { String($0) }
+    guard words.count == 2, let uid = UInt32(words[0]), let person = try? Person(words[1]) else {
+        throw CommandFailure("\(name): `\(text)` is not the number of a user and a name")
+    }
+    return (uid, person)
+}
+
+/// `URL audience=CLIENT_ID [claim=email|sub]`, and what a trusted issuer has.
+private func parseApproverIssuer(_ text: String, _ name: String) throws -> ApproverIssuer {
+    var audience: String?
+    var claim = ApproverIssuer.Claim.email
+    var rest: [String] = []
+    for word in text.split(separator: " ").map({ String($0) }) {
+        if word.hasPrefix("audience=") {
+            audience = String(word.dropFirst("audience=".count))
+        } else if word.hasPrefix("claim=") {
+            guard let known = ApproverIssuer.Claim(rawValue: String(word.dropFirst("claim=".count))) else {
+                throw CommandFailure("\(name): `\(word)` is neither claim=email nor claim=sub")
+            }
+            claim = known
+        } else {
+            rest.append(word)
+        }
+    }
+    guard let audience, !audience.isEmpty else {
+        throw CommandFailure("\(name): audience=CLIENT_ID is needed, the client that the ID tokens are for")
+    }
+    return ApproverIssuer(
+        issuer: try parseTrustedIssuer(rest.joined(separator: " "), name), audience: audience, claim: claim)
 }
 
 /// `CHAIN:KEY`, or one file that holds both.

@@ -120,11 +120,19 @@ extension Agentshield_Admin_V1_ClientCredential {
 
 extension Agentshield_Admin_V1_Resource {
     var json: JSONValue {
-        [
+        var json: JSONObject = [
             "id": .string(id), "description": .string(description_p), "scopes": texts(scopes),
             "profile": .string(profile), "token_lifetime": .string("\(tokenLifetime)"), "binding": .string(binding),
             "agent_id": .string(agentID), "created_at": .string("\(createdAt)"),
         ]
+        if hasApproval {
+            json["approval"] = [
+                "approvers": texts(approval.approvers), "scopes": texts(approval.scopes),
+                "detail_types": texts(approval.detailTypes), "allow_sponsor": .bool(approval.allowSponsor),
+                "refuse_socket": .bool(approval.refuseSocket), "waiting_time": .string("\(approval.waitingTime)"),
+            ]
+        }
+        return .object(json)
     }
 
     var pretty: String {
@@ -136,16 +144,27 @@ extension Agentshield_Admin_V1_Resource {
         lines.line("Token lifetime", "\(tokenLifetime) s")
         lines.line("Binding", binding)
         if !agentID.isEmpty { lines.line("Agent", agentID) }
+        if hasApproval {
+            lines.line("Approvers", approval.approvers.joined(separator: ", "))
+            if !approval.scopes.isEmpty { lines.line("Approved each time", list(approval.scopes)) }
+            if !approval.detailTypes.isEmpty { lines.line("Approved details", list(approval.detailTypes)) }
+            lines.line("Answer within", "\(approval.waitingTime) s")
+            if approval.allowSponsor { lines.line("Own sponsor", "may approve") }
+            if approval.refuseSocket { lines.line("Admin socket", "may not approve") }
+        }
         return lines.text
     }
 }
 
 extension Agentshield_Admin_V1_Grant {
     var json: JSONValue {
-        [
+        var json: JSONObject = [
             "id": .string(id), "agent_id": .string(agentID), "resource": .string(resource), "scopes": texts(scopes),
             "use": .string(use), "expires_at": .string("\(expiresAt)"), "created_at": .string("\(createdAt)"),
         ]
+        if !details.isEmpty { json["details"] = texts(details) }
+        if activation != 0 { json["activation"] = .string("\(activation)") }
+        return .object(json)
     }
 
     var pretty: String {
@@ -155,6 +174,8 @@ extension Agentshield_Admin_V1_Grant {
         lines.line("Resource", resource)
         lines.line("Scopes", list(scopes))
         lines.line("Use", use)
+        for detail in details { lines.line("Details", detail) }
+        if activation != 0 { lines.line("By approval", "for \(activation) s") }
         if expiresAt != 0 { lines.line("Expiration time", time(expiresAt)) }
         return lines.text
     }

@@ -18,7 +18,7 @@ extension GrantCommand {
         @Option(name: .flag("resource"), help: "The resource: its audience.")
         var resource: String
         @Option(name: .flag("scope"), help: "A scope that is granted (repeatable).")
-        var scopes: [String]
+        var scopes: [String] = []
         @Option(
             name: .flag("use"),
             help: """
@@ -28,12 +28,24 @@ extension GrantCommand {
         var use = ""
         @Flag(name: .flag("allowImpersonation"), help: "Says that -use impersonation is meant.")
         var allowImpersonation = false
+        @Option(
+            name: .flag("details"),
+            help: """
+                Authorization details (RFC 9396) that it covers: a JSON object with a type, and limits in the place of \
+                values (repeatable).
+                """)
+        var details: [String] = []
+        @Option(
+            name: .flag("approval"),
+            help: "It holds only when a person has approved it, and then for so long: from 10s to 24h.")
+        var approval: String?
         @OptionGroup var end: EndOptions
         @OptionGroup var admin: AdminOptions
         @OptionGroup var format: OutputOptions
 
         func run() async throws {
             let end = try end.seconds() ?? 0
+            let activation = try seconds(approval, flag: "-approval")
             let request = Agentshield_Admin_V1_CreateGrantRequest.with {
                 $0.identity = agent
                 $0.resource = resource
@@ -41,6 +53,8 @@ extension GrantCommand {
                 $0.use = use
                 $0.expiresAt = end
                 $0.allowImpersonation = allowImpersonation
+                $0.details = details
+                $0.activation = activation
             }
             let grant = try await admin.withControlPlane { client in
                 try await client.directory.createGrant(request, options: .failingFast)

@@ -15,6 +15,48 @@ struct ResourceReferenceOptions: ParsableArguments {
     var id: String
 }
 
+/// What a person has to approve there.
+struct ApprovalRuleOptions: ParsableArguments {
+    @Option(
+        name: .flag("approver"),
+        help: """
+            Who may approve what has to be approved: a person, or an administrator's SPIFFE ID (repeatable; '' takes \
+            all rules away).
+            """)
+    var approvers: [String] = []
+    @Option(name: .flag("approvalScope"), help: "A scope that is approved each time (repeatable).")
+    var scopes: [String] = []
+    @Option(
+        name: .flag("approvalDetails"), help: "A type of authorization details that is approved each time (repeatable)."
+    )
+    var detailTypes: [String] = []
+    @Option(name: .flag("approvalTime"), help: "How long a question waits for its answer (default 5m).")
+    var waitingTime: String?
+    @Flag(
+        name: .flag("allowSponsorApproval"), help: "Lets owner and sponsor of the asking agent approve, too.")
+    var allowsSponsor = false
+    @Flag(name: .flag("refuseSocketApproval"), help: "Takes no answers from the administration socket.")
+    var refusesSocket = false
+
+    /// The rules; nil where no flag was given.
+    func message() throws -> Agentshield_Admin_V1_ApprovalRules? {
+        let isGiven =
+            !approvers.isEmpty || !scopes.isEmpty || !detailTypes.isEmpty || waitingTime != nil || allowsSponsor
+            || refusesSocket
+        guard isGiven else { return nil }
+        guard !approvers.isEmpty else { throw CommandFailure("-approver is needed: somebody has to answer") }
+        let waitingTime = try seconds(waitingTime, flag: "-approvalTime")
+        return .with {
+            $0.approvers = approvers.filter { !$0.isEmpty }
+            $0.scopes = words(scopes)
+            $0.detailTypes = detailTypes
+            $0.waitingTime = waitingTime
+            $0.allowSponsor = allowsSponsor
+            $0.refuseSocket = refusesSocket
+        }
+    }
+}
+
 extension ResourceCommand {
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Makes a resource.")
@@ -35,11 +77,13 @@ extension ResourceCommand {
         var binding = ""
         @Option(name: .flag("agent"), help: "The agent behind it: client ID, SPIFFE ID or name.")
         var agent = ""
+        @OptionGroup var approval: ApprovalRuleOptions
         @OptionGroup var admin: AdminOptions
         @OptionGroup var format: OutputOptions
 
         func run() async throws {
             let lifetime = try seconds(tokenTTL, flag: "-tokenTTL")
+            let rules = try approval.message()
             let request = Agentshield_Admin_V1_CreateResourceRequest.with {
                 $0.id = id
                 $0.scopes = words(scopes)
@@ -48,6 +92,7 @@ extension ResourceCommand {
                 $0.tokenLifetime = lifetime
                 $0.binding = binding
                 $0.agent = agent
+                if let rules { $0.approval = rules }
             }
             let resource = try await admin.withControlPlane { client in
                 try await client.directory.createResource(request, options: .failingFast)
@@ -94,7 +139,10 @@ extension ResourceCommand {
     struct Update: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Changes a resource.",
-            discussion: "What has no flag stays as it is. -scope replaces all scopes; -agent '' takes the agent away.")
+            discussion: """
+                What has no flag stays as it is. -scope replaces all scopes; -agent '' takes the agent away; -approver \
+                replaces all rules of approval.
+                """)
 
         @OptionGroup var reference: ResourceReferenceOptions
         @Option(name: .flag("scope"), help: "A scope that exists there (repeatable).")
@@ -109,6 +157,7 @@ extension ResourceCommand {
         var binding: String?
         @Option(name: .flag("agent"), help: "The agent behind it.")
         var agent: String?
+        @OptionGroup var approval: ApprovalRuleOptions
         @OptionGroup var admin: AdminOptions
         @OptionGroup var format: OutputOptions
 
@@ -121,6 +170,7 @@ extension ResourceCommand {
             if tokenTTL != nil { request.tokenLifetime = try seconds(tokenTTL, flag: "-tokenTTL") }
             if let binding { request.binding = binding }
             if let agent { request.agent = agent }
+            if let rules = try approval.message() { request.approval = rules }
             let prepared = request
             let resource = try await admin.withControlPlane { client in
                 try await client.directory.updateResource(prepared, options: .failingFast)

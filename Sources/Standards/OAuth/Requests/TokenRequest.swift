@@ -21,6 +21,8 @@ package struct TokenRequest: Sendable {
         case tokenExchange(TokenExchange)
         /// RFC 7523 §2.1
         case jwtBearer(assertion: SecretText)
+        /// CIBA Core 1.0 §10.1: what a person has approved.
+        case backchannel(requestID: SecretText)
     }
 
     /// The values of `grant_type`.
@@ -28,6 +30,7 @@ package struct TokenRequest: Sendable {
         case clientCredentials = "client_credentials"
         case tokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
         case jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        case backchannel = "urn:openid:params:grant-type:ciba"
     }
 
     /// Longest name of an audience, in bytes.
@@ -43,14 +46,11 @@ package struct TokenRequest: Sendable {
         }
         // Only token exchange may repeat it; elsewhere RFC 6749 §3.2 holds.
         guard type == .tokenExchange || form.all("audience").count <= 1 else { throw .repeatedAudience }
-        do {
-            client = try ClientAuthentication(form: form, authorization: authorization)
-        } catch {
-            throw .client(error)
-        }
-        scope = try Self.scope(form)
-        resources = try Self.resources(form)
-        authorizationDetails = try Self.details(form)
+        let common = try Common(form: form, authorization: authorization)
+        client = common.client
+        scope = common.scope
+        resources = common.resources
+        authorizationDetails = common.authorizationDetails
         switch type {
         case .clientCredentials:
             grant = .clientCredentials
@@ -58,8 +58,29 @@ package struct TokenRequest: Sendable {
             grant = .tokenExchange(try TokenExchange(form: form))
         case .jwtBearer:
             grant = .jwtBearer(assertion: try Self.token("assertion", of: form))
+        case .backchannel:
+            grant = .backchannel(requestID: try Self.token("auth_req_id", of: form))
         }
         self.form = form
+    }
+
+    /// What requests for tokens and for approvals have in common.
+    struct Common {
+        let client: ClientAuthentication
+        let scope: Scope?
+        let resources: [ResourceIndicator]
+        let authorizationDetails: AuthorizationDetails?
+
+        init(form: FormParameters, authorization: String?) throws(TokenRequestError) {
+            do {
+                client = try ClientAuthentication(form: form, authorization: authorization)
+            } catch {
+                throw .client(error)
+            }
+            scope = try TokenRequest.scope(form)
+            resources = try TokenRequest.resources(form)
+            authorizationDetails = try TokenRequest.details(form)
+        }
     }
 
     /// A token that has to be there, without white space at its ends.

@@ -100,6 +100,23 @@ package struct AccessTokenClaims: Sendable, Equatable {
     /// The `jti` of the first token of the chain that this one stands in: its own, unless it was exchanged.
     package var chainRoot: String { otherClaims[Self.chainRootClaim]?.stringValue ?? tokenID }
 
+    /// The claim that names a transaction (RFC 8417 §2.2): on tokens for one approved act.
+    package static let transactionClaim = "txn"
+    /// Claims of our own on tokens for one approved act: the approval, and the hash of what was approved.
+    package static let approvalClaim = "approval"
+    package static let actHashClaim = "act_hash"
+    /// A claim of our own, `true`: the resource has to have the token used up before it does anything.
+    package static let singleUseClaim = "single_use"
+
+    /// Whether the token is good for one use. Whatever the claim says but `false`: a reader that is unsure takes it once.
+    package var isSingleUse: Bool {
+        guard let claim = otherClaims[Self.singleUseClaim] else { return false }
+        return claim != .bool(false)
+    }
+
+    /// The approval that it rests on.
+    package var approvalID: String? { otherClaims[Self.approvalClaim]?.stringValue }
+
     /// A claim among the others that has a place of its own.
     var misplacedClaim: String? {
         otherClaims.members.map(\.name).first { name in Self.knownClaims.contains { $0.hasSameBytes(as: name) } }

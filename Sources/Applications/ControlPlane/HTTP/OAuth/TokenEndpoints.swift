@@ -38,6 +38,27 @@ struct TokenEndpoints: Sendable {
                 return []
             }
         }
+        router.post("oauth2/consume") { request, context in
+            await answer(request, context, .standard, repeatable: []) { call throws(TokenRefusal) in
+                try await service.consume(call).serializedBytes
+            }
+        }
+        router.post("oauth2/bc-authorize") { request, context in
+            await answer(
+                request, context, .standard, at: .backchannelAuthentication,
+                repeatable: FormParameters.repeatableInTokenRequests
+            ) { call throws(TokenRefusal) in
+                try await service.backchannelAuthentication(call).backchannelBytes
+            }
+        }
+        router.post("oauth2/txn-authorization") { request, context in
+            await answer(request, context, .standard, repeatable: []) { call throws(TokenRefusal) in
+                switch try await service.authorizeTransaction(call) {
+                case .waiting(let response): response.transactionBytes
+                case .token(let response): response.serializedBytes
+                }
+            }
+        }
         metadata.register(on: router)
     }
 
@@ -49,7 +70,8 @@ struct TokenEndpoints: Sendable {
 
     /// Reads a form, asks, and answers: whatever happens, in JSON that no cache keeps (RFC 6749 §5.1, §5.2).
     private func answer(
-        _ request: Request, _ context: HTTPContext, _ profile: TokenProfile, repeatable: [String],
+        _ request: Request, _ context: HTTPContext, _ profile: TokenProfile, at endpoint: OAuthEndpoint = .token,
+        repeatable: [String],
         _ ask: (TokenCall) async throws(TokenRefusal) -> [UInt8]
     ) async -> Response {
         let proofs = request.headers[values: .dpop]
@@ -68,7 +90,7 @@ struct TokenEndpoints: Sendable {
             }
         } catch {
             var response = response(
-                HTTPResponse.Status(code: error.status(at: .token)), error.serializedBytes, proofs)
+                HTTPResponse.Status(code: error.status(at: endpoint)), error.serializedBytes, proofs)
             if error.code == .invalidClient, request.headers[.authorization] != nil {
                 // RFC 6749 §5.2: the scheme that the client used.
                 response.headers[.wwwAuthenticate] = Challenge.basic(realm: "agentshield").headerValue

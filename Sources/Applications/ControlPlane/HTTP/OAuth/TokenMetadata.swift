@@ -67,6 +67,11 @@ struct TokenMetadata: Sendable {
         metadata.revocationEndpoint = names.revocationEndpoint
         metadata.revocationEndpointAuthMethods = Self.authenticationMethods
         metadata.revocationEndpointAuthAlgorithms = Self.algorithms
+        metadata.backchannelAuthenticationEndpoint = names.backchannelEndpoint
+        metadata.backchannelTokenDeliveryModes = ["poll"]
+        // Not registered yet: the first is the draft's, the second our own.
+        metadata.otherMembers["transaction_authorization_endpoint"] = .string(names.transactionEndpoint)
+        metadata.otherMembers["token_consumption_endpoint"] = .string(names.consumptionEndpoint)
         metadata.dpopAlgorithms = DPoPProof.algorithms.map(\.rawValue)
         metadata.issuesCertificateBoundTokens = true
         metadata.subjectTypesSupported = ["public"]
