@@ -3,6 +3,7 @@ import AsyncHTTPClient
 import CredentialClient
 import Hummingbird
 import JOSE
+import NIOCore
 import OAuth
 import Revocation
 import SPIFFE
@@ -43,8 +44,20 @@ import Testing
             let chain = caller.chain.map(\.name).joined(separator: ",")
             return "\(caller.subject.name) \(caller.clientID) \(caller.scopes.sorted()) \(caller.isBound) \(chain)"
         }
+        group.get("pay") { _, _ in
+            guard let act = AgentTokenCaller.current?.approvedAct else {
+                return try verifier.demandApproval(
+                    .init(
+                        details: #"[{"type":"payment","amount":50}]"#, transactionID: "order-7", reason: "much money"))
+            }
+            let text = "paid \(act.transactionID) \(act.approvalID)"
+            return Response(status: .ok, body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+        }
         group.group("admin").add(middleware: AccessTokenMiddleware(verifier, scopes: ["Forecast.Write"]))
             .get { _, _ in "written" }
+        router.group("alone").add(
+            middleware: AccessTokenMiddleware(verifier, scopes: ["Forecast.Read", "Forecast.Write"])
+        ).get { _, _ in "written" }
         return router
     }
 
@@ -99,6 +112,63 @@ import Testing
             let both = try await client.execute(
                 AgentHTTPRequest(url: url + "/admin"), with: tokens, scopes: ["Forecast.Read", "Forecast.Write"])
             #expect(try await both.text == "written")
+        }
+    }
+
+    @Test func `a token for one approved act is used up by one request, and refused where nobody asks`() async throws {
+        server.approve(["single_use": true, "txn": "order-7", "approval": "a1", "act_hash": "h"])
+        try await serving({ $0.usesUpTokens = true }) { url in
+            let token = try await world.tokens(.certificate).token()
+            let client = try client(world.planner)
+            func get(_ path: String) async throws -> AgentHTTPResponse {
+                try await client.execute(try token.authorize(AgentHTTPRequest(url: url + path)))
+            }
+            // What is refused for something else leaves the token as it is.
+            expect(try await get("/alone"), 403, "insufficient_scope")
+            server.setConsumption(isAway: true)
+            #expect(try await get("/pay").status == .serviceUnavailable)
+            server.setConsumption(isAway: false)
+            let paid = try await get("/pay")
+            #expect(try await paid.text == "paid order-7 a1")
+            expect(try await get("/pay"), 401, "invalid_token")
+        }
+        try await serving { url in
+            let token = try await world.tokens(.certificate).token()
+            let client = try client(world.planner)
+            expect(try await client.execute(token.authorize(AgentHTTPRequest(url: url + "/pay"))), 401, "invalid_token")
+        }
+    }
+
+    @Test(arguments: [AgentTokenSource.Binding.certificate, .dpop])
+    func `what a resource wants approved is brought to the server, which is asked until a person has answered`(
+        binding: AgentTokenSource.Binding
+    ) async throws {
+        try await serving({ $0.usesUpTokens = true }) { url in
+            let tokens = try world.tokens(binding)
+            let client = try client(world.planner)
+            let refused = try await client.execute(AgentHTTPRequest(url: url + "/pay"), with: tokens)
+            let challenge = try #require(refused.transactionChallenge)
+            // It says what the resource wants, and is signed with the resource's SVID.
+            let unverified = try UnverifiedTransactionChallenge(parsing: SecretText(challenge))
+            let chain = try #require(unverified.certificates)
+            let svid = try X509SVIDVerifier.verify(
+                chain: chain, bundle: { _ in world.own.bundle }, at: server.clock.time)
+            #expect(svid.id.string == "spiffe://own.example/weather")
+            let key = try JWSVerificationKey(derSPKI: svid.leaf.publicKey.derSPKI, keyID: nil)
+            let read = try unverified.verify(with: key, audience: server.issuer, now: server.clock.time.seconds)
+            #expect(read.issuer == "api://weather" && read.transactionID == "order-7" && read.reason == "much money")
+            #expect(read.subject == "spiffe://own.example/planner" && read.details.details.count == 1)
+            server.approve(["single_use": true, "txn": "order-7", "approval": "a1", "act_hash": "h"])
+            server.answerTransactions(
+                with: [#"{"error":"authorization_pending"}"#, #"{"error":"slow_down"}"#])
+            let token = try await tokens.approvedToken(for: challenge)
+            #expect(server.transactions.map { $0["transaction_challenge"] != nil } == [true, false, false, false])
+            let paid = try await client.execute(try token.authorize(AgentHTTPRequest(url: url + "/pay")))
+            #expect(try await paid.text == "paid order-7 a1")
+            server.answerTransactions(with: [#"{"error":"access_denied"}"#])
+            await #expect(throws: AgentTokenError.refused(code: "access_denied")) {
+                try await tokens.approvedToken(for: challenge)
+            }
         }
     }
 

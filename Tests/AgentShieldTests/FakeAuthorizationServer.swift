@@ -28,6 +28,11 @@ final class FakeAuthorizationServer: Sendable {
         var metadata: @Sendable (String) -> String = FakeAuthorizationServer.metadata
         var answer: @Sendable (JSONObject) -> JSONObject = { $0 }
         var areKeysAway = false
+        var approval: JSONObject?
+        var spent: Set<String> = []
+        var isConsumptionAway = false
+        var transactions: [FormParameters] = []
+        var pendingAnswers: [String] = []
     }
 
     let clock: ManualClock
@@ -57,8 +62,17 @@ final class FakeAuthorizationServer: Sendable {
         state.withLock { $0.signer = JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: keyID) }
     }
 
+    /// Tokens are for one approved act from now on.
+    func approve(_ claims: JSONObject?) { state.withLock { $0.approval = claims } }
+    func setConsumption(isAway: Bool) { state.withLock { $0.isConsumptionAway = isAway } }
+    /// What is answered to the next questions for the outcome of a transaction, before its token.
+    func answerTransactions(with errors: [String]) { state.withLock { $0.pendingAnswers = errors } }
+    var transactions: [FormParameters] { state.withLock { $0.transactions } }
+
     static let metadata: @Sendable (String) -> String = { base in
-        #"{"issuer":"\#(base)/oauth2","token_endpoint":"\#(base)/oauth2/token","jwks_uri":"\#(base)/oauth2/jwks"}"#
+        #"{"issuer":"\#(base)/oauth2","token_endpoint":"\#(base)/oauth2/token","jwks_uri":"\#(base)/oauth2/jwks","#
+            + #""token_consumption_endpoint":"\#(base)/oauth2/consume","#
+            + #""transaction_authorization_endpoint":"\#(base)/oauth2/txn"}"#
     }
 
     func router() -> Router<BasicRequestContext> {
@@ -83,6 +97,32 @@ final class FakeAuthorizationServer: Sendable {
             return try self.answer(
                 Array(body.readableBytesView), HTTPField.Name("DPoP").map { request.headers[values: $0] } ?? [],
                 context.agentCaller)
+        }
+        router.post("oauth2/consume") { request, _ in
+            let body = try await request.body.collect(upTo: 65_536)
+            let token = try FormParameters(parsing: Array(body.readableBytesView))["token"] ?? ""
+            return self.state.withLock { state in
+                guard !state.isConsumptionAway else { return self.response(503, "{}") }
+                let isFirst = state.spent.insert(token).inserted
+                return self.response(200, isFirst ? #"{"active":true}"# : #"{"active":false}"#)
+            }
+        }
+        router.post("oauth2/txn") { request, context in
+            let body = try await request.body.collect(upTo: 65_536)
+            let form = try FormParameters(parsing: Array(body.readableBytesView))
+            let next: String? = self.state.withLock { state in
+                state.transactions.append(form)
+                guard form["transaction_authorization_id"] != nil else {
+                    return #"{"transaction_authorization_id":"t1","expires_in":300,"interval":1}"#
+                }
+                return state.pendingAnswers.isEmpty ? nil : state.pendingAnswers.removeFirst()
+            }
+            guard let next else {
+                return try self.answer(
+                    Array(body.readableBytesView), HTTPField.Name("DPoP").map { request.headers[values: $0] } ?? [],
+                    context.agentCaller)
+            }
+            return self.response(next.contains("error") ? 400 : 200, next)
         }
         return router
     }
@@ -136,7 +176,7 @@ final class FakeAuthorizationServer: Sendable {
             AccessTokenClaims(
                 issuer: issuer, subject: subject, audience: [audience], clientID: "client-a",
                 tokenID: "t-\(number)", issuedAt: now, expiresAt: now + lifetime, scope: Scope(scope),
-                confirmation: confirmation),
+                confirmation: confirmation, otherClaims: state.withLock { $0.approval } ?? JSONObject()),
             key: state.withLock { $0.signer })
     }
 

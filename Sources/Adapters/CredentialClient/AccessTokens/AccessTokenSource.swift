@@ -204,34 +204,80 @@ package final class AccessTokenSource: Sendable {
 
     private func ask(_ form: FormParameters, isExchange: Bool) async -> Result<HeldAccessToken, TokenClientError> {
         do throws(TokenClientError) {
-            var answer: TokenServerAnswer
-            // The life is counted from before the question, so that it never ends later than the server says.
-            var start = environment.now()
-            answer = try await send(form)
-            if answer.status != 200, let nonce = answer.proofNonce, Self.code(of: answer) == .useDPoPNonce,
-                proofKey != nil, !nonce.isEmpty
-            {
-                start = environment.now()
-                answer = try await send(form)
-            }
+            let (answer, start) = try await send(form, server.token)
             return .success(try read(answer, start, isExchange: isExchange))
         } catch {
             return .failure(error)
         }
     }
 
-    private func send(_ form: FormParameters) async throws(TokenClientError) -> TokenServerAnswer {
+    private typealias Endpoint =
+        (
+            FormParameters, ((WebURL) throws(TokenClientError) -> String)?
+        ) async throws(TokenClientError) -> TokenServerAnswer
+
+    /// The answer, and the time before the question: a life is counted from there, so that it never ends later than the server
+    /// says.
+    private func send(
+        _ form: FormParameters, _ endpoint: Endpoint
+    ) async throws(TokenClientError) -> (TokenServerAnswer, start: UnixTime) {
+        var start = environment.now()
+        var answer = try await sendOnce(form, endpoint)
+        if answer.status != 200, let nonce = answer.proofNonce, Self.code(of: answer) == .useDPoPNonce,
+            proofKey != nil, !nonce.isEmpty
+        {
+            start = environment.now()
+            answer = try await sendOnce(form, endpoint)
+        }
+        return (answer, start)
+    }
+
+    private func sendOnce(
+        _ form: FormParameters, _ endpoint: Endpoint
+    ) async throws(TokenClientError) -> TokenServerAnswer {
         let answer: TokenServerAnswer
         if proofKey != nil {
-            answer = try await server.token(form) { url throws(TokenClientError) in
+            answer = try await endpoint(form) { url throws(TokenClientError) in
                 try self.sign(method: TokenServerRequest.Method.post.rawValue, url: url, token: nil)
             }
         } else {
-            answer = try await server.token(form, proof: nil)
+            answer = try await endpoint(form, nil)
         }
-        if let nonce = answer.proofNonce { learn(nonce: nonce, of: try await server.tokenEndpoint()) }
+        if let nonce = answer.proofNonce { learn(nonce: nonce, of: try await server.endpoints().token) }
         return answer
     }
+
+    // MARK: approvals
+
+    /// The token for what a resource's challenge says, once a person has approved it (draft-rosomakho-oauth-txn-challenge-00).
+    /// It is not kept: it counts once.
+    ///
+    /// Asks as often as the server says, until it answers with a token or a refusal, or the task is cancelled.
+    package func token(
+        answering challenge: String, subject: SecretText?
+    ) async throws(TokenClientError) -> HeldAccessToken {
+        var fields = [(name: "transaction_challenge", value: challenge)]
+        if let subject { fields.append((name: "subject_token", value: subject.text)) }
+        let (answer, _) = try await send(FormParameters(fields), server.transaction)
+        guard answer.status == 200 else { throw Self.error(answer) }
+        guard let json = try? JSONValue(parsing: answer.body).objectValue,
+            let id = json["transaction_authorization_id"]?.stringValue, !id.isEmpty
+        else { throw .badAnswer("the answer names no transaction") }
+        var interval = min(max(json["interval"]?.int64Value ?? 5, 1), Self.longestInterval)
+        let poll = FormParameters([(name: "transaction_authorization_id", value: id)])
+        while true {
+            do { try await environment.sleep(.seconds(interval)) } catch { throw .unreachable("cancelled") }
+            let (answer, start) = try await send(poll, server.transaction)
+            switch Self.code(of: answer) {
+            case .authorizationPending? where answer.status != 200: continue
+            case .slowDown? where answer.status != 200: interval = min(interval + 5, Self.longestInterval)
+            default: return try read(answer, start, isExchange: false)
+            }
+        }
+    }
+
+    /// Seconds between two questions, at most.
+    private static let longestInterval: Int64 = 60
 
     private func sign(method: String, url: WebURL, token: SecretText?) throws(TokenClientError) -> String {
         guard let proofKey else { throw .badRequest("there is no key for proofs") }
@@ -249,17 +295,16 @@ package final class AccessTokenSource: Sendable {
         (try? ReceivedError(parsing: answer.body))?.code
     }
 
+    private static func error(_ answer: TokenServerAnswer) -> TokenClientError {
+        if answer.status == 429 || answer.status >= 500 { return .busy(status: answer.status) }
+        guard let error = try? ReceivedError(parsing: answer.body) else { return .badAnswer("status \(answer.status)") }
+        return error.code == .temporarilyUnavailable ? .busy(status: answer.status) : .refused(code: error.name)
+    }
+
     private func read(
         _ answer: TokenServerAnswer, _ start: UnixTime, isExchange: Bool
     ) throws(TokenClientError) -> HeldAccessToken {
-        guard answer.status == 200 else {
-            if answer.status == 429 || answer.status >= 500 { throw .busy(status: answer.status) }
-            guard let error = try? ReceivedError(parsing: answer.body) else {
-                throw .badAnswer("status \(answer.status)")
-            }
-            throw error.code == .temporarilyUnavailable
-                ? .busy(status: answer.status) : .refused(code: error.name)
-        }
+        guard answer.status == 200 else { throw Self.error(answer) }
         let response: TokenResponse
         do {
             response = try TokenResponse(parsing: answer.body)

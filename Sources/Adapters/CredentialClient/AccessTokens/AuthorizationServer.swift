@@ -1,4 +1,5 @@
 import Authentication
+import JOSE
 package import OAuth
 import Synchronization
 
@@ -10,7 +11,14 @@ package final class AuthorizationServer: Sendable {
     private let location: WebURL
     private let transport: TokenServerTransport
     // Guards what was read.
-    private let known = Mutex<WebURL?>(nil)
+    private let known = Mutex<Endpoints?>(nil)
+
+    /// Where to ask what; nil for what the server does not do.
+    struct Endpoints: Sendable {
+        let token: WebURL
+        let consumption: WebURL?
+        let transaction: WebURL?
+    }
 
     /// - Throws: `MetadataError` for what is no issuer identifier.
     package init(issuer: String, transport: @escaping TokenServerTransport) throws(MetadataError) {
@@ -26,7 +34,38 @@ package final class AuthorizationServer: Sendable {
     func token(
         _ form: FormParameters, proof: ((WebURL) throws(TokenClientError) -> String)?
     ) async throws(TokenClientError) -> TokenServerAnswer {
-        let url = try await tokenEndpoint()
+        try await post(form, to: try await endpoints().token, proof: proof)
+    }
+
+    /// Asks for the approval of a resource's challenge, or for its outcome.
+    func transaction(
+        _ form: FormParameters, proof: ((WebURL) throws(TokenClientError) -> String)?
+    ) async throws(TokenClientError) -> TokenServerAnswer {
+        guard let endpoint = try await endpoints().transaction else {
+            throw .badMetadata("the server authorizes no transactions")
+        }
+        return try await post(form, to: endpoint, proof: proof)
+    }
+
+    /// Has a token for one approved act used up. True once for each token; whatever else happens, it was not used.
+    package func consume(_ token: SecretText) async throws(TokenClientError) -> Bool {
+        guard let endpoint = try await endpoints().consumption else {
+            throw .badMetadata("the server uses up no tokens")
+        }
+        let answer = try await post(FormParameters([(name: "token", value: token.text)]), to: endpoint, proof: nil)
+        guard answer.status == 200 else {
+            if answer.status == 429 || answer.status >= 500 { throw .busy(status: answer.status) }
+            throw .refused(code: (try? ReceivedError(parsing: answer.body))?.name ?? "status \(answer.status)")
+        }
+        guard let json = try? JSONValue(parsing: answer.body).objectValue else {
+            throw .badAnswer("the answer is no object")
+        }
+        return json["active"] == .bool(true)
+    }
+
+    private func post(
+        _ form: FormParameters, to url: WebURL, proof: ((WebURL) throws(TokenClientError) -> String)?
+    ) async throws(TokenClientError) -> TokenServerAnswer {
         var headers = [("Content-Type", FormParameters.mediaType), ("Accept", "application/json")]
         if let proof { headers.append(("DPoP", try proof(url))) }
         return try await transport(
@@ -47,8 +86,8 @@ package final class AuthorizationServer: Sendable {
         }
     }
 
-    func tokenEndpoint() async throws(TokenClientError) -> WebURL {
-        if let endpoint = known.withLock({ $0 }) { return endpoint }
+    func endpoints() async throws(TokenClientError) -> Endpoints {
+        if let endpoints = known.withLock({ $0 }) { return endpoints }
         let metadata: AuthorizationServerMetadata
         let body = try await document(location)
         do {
@@ -57,9 +96,19 @@ package final class AuthorizationServer: Sendable {
             throw .badMetadata(error.description)
         }
         // RFC 8705 §5: where a certificate can be shown, if that is elsewhere.
-        let endpoint = try own(metadata.mtlsEndpointAliases["token_endpoint"] ?? metadata.tokenEndpoint)
-        known.withLock { $0 = endpoint }
-        return endpoint
+        let endpoints = Endpoints(
+            token: try own(metadata.mtlsEndpointAliases["token_endpoint"] ?? metadata.tokenEndpoint),
+            consumption: try own("token_consumption_endpoint", of: metadata),
+            transaction: try own("transaction_authorization_endpoint", of: metadata))
+        known.withLock { $0 = endpoints }
+        return endpoints
+    }
+
+    private func own(
+        _ member: String, of metadata: AuthorizationServerMetadata
+    ) throws(TokenClientError) -> WebURL? {
+        guard let text = metadata.otherMembers[member]?.stringValue else { return nil }
+        return try own(metadata.mtlsEndpointAliases[member] ?? text)
     }
 
     /// An endpoint of the issuer's own host: its metadata send nobody elsewhere.

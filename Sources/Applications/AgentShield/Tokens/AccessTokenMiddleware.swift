@@ -8,7 +8,7 @@ import OAuth
 ///
 /// For a whole router, or for a group of routes that need a scope of their own:
 /// `router.group("reports").add(middleware: AccessTokenMiddleware(verifier, scopes: ["Report.Read"]))`. One inside another only
-/// looks at the scopes. Everybody else gets 401 or 403 with the standard's code in `WWW-Authenticate`, and no other word; the
+/// looks at the scopes; a token for one approved act is used up by the outer one. Everybody else gets 401 or 403 with the standard's code in `WWW-Authenticate`, and no other word; the
 /// reason is logged at level `debug`.
 public struct AccessTokenMiddleware<Context: RequestContext>: RouterMiddleware {
     private let verifier: AgentTokenVerifier
@@ -52,7 +52,7 @@ public struct AccessTokenMiddleware<Context: RequestContext>: RouterMiddleware {
         }
         return try await verifier.caller(
             authorization: request.headers[values: .authorization], proofs: proofs,
-            method: request.method.rawValue, url: url)
+            method: request.method.rawValue, url: url, scopes: scopes)
     }
 
     private func refusal(_ refusal: AccessTokenRefusal, _ request: Request) -> Response {

@@ -31,8 +31,30 @@ public struct AgentTokenCaller: Sendable, Hashable {
     public let expiresAt: Int64
     /// The identifier of the token, by which it can be revoked.
     public let tokenID: String
+    /// What the token allows in detail (RFC 9396): a JSON array of objects, empty text for nothing.
+    public let authorizationDetails: String
+    /// The one act that a person has approved, where the token is for one; it is used up by this request.
+    public let approvedAct: ApprovedAct?
+
+    /// An act that a person has approved. What it allows is in ``AgentTokenCaller/scopes`` and
+    /// ``AgentTokenCaller/authorizationDetails``: a route does that and nothing else.
+    public struct ApprovedAct: Sendable, Hashable {
+        /// The transaction, as the resource's challenge names it.
+        public let transactionID: String
+        /// The approval, by which the audit log has it.
+        public let approvalID: String
+        /// Base64url SHA-256 of what the person saw.
+        public let hash: String
+    }
+
+    /// The chain as the token has it, for a challenge that repeats it.
+    let actors: String?
+    /// Whether the caller shows proofs of a key.
+    let usesProofs: Bool
 
     init(_ claims: AccessTokenClaims, isBound: Bool) {
+        actors = claims.actors.map { String(decoding: $0.json.serializedBytes, as: UTF8.self) }
+        usesProofs = claims.confirmation?.keyThumbprint != nil
         subject = Party(claims.subject)
         clientID = claims.clientID
         scopes = Set(claims.scope.tokens)
@@ -40,6 +62,14 @@ public struct AgentTokenCaller: Sendable, Hashable {
         self.isBound = isBound
         expiresAt = claims.expiresAt
         tokenID = claims.tokenID
+        authorizationDetails =
+            claims.authorizationDetails.map { String(decoding: $0.json.canonicalBytes, as: UTF8.self) } ?? ""
+        approvedAct =
+            claims.isSingleUse
+            ? ApprovedAct(
+                transactionID: claims.otherClaims[AccessTokenClaims.transactionClaim]?.stringValue ?? "",
+                approvalID: claims.approvalID ?? "",
+                hash: claims.otherClaims[AccessTokenClaims.actHashClaim]?.stringValue ?? "") : nil
     }
 
     /// Who acts: the first of the chain, or the subject itself. With the subject it is all that a decision may rest on

@@ -68,6 +68,22 @@ public final class AgentTokenSource: Sendable {
         try await token(for: resource, scopes, subject: SecretText(subjectToken))
     }
 
+    /// The token for what a resource has asked a person to approve: the challenge of its answer
+    /// (``AgentHTTPResponse/transactionChallenge``). Waits for the person, as long as the server does; cancel the task to give up.
+    /// The token counts once.
+    ///
+    /// - Parameter subjectToken: the token of whom the agent acts for, if it acts for somebody else.
+    public func approvedToken(
+        for challenge: String, subjectToken: String? = nil
+    ) async throws(AgentTokenError) -> AgentAccessToken {
+        do throws(TokenClientError) {
+            let held = try await source.token(answering: challenge, subject: subjectToken.map { SecretText($0) })
+            return AgentAccessToken(held: held, source: source)
+        } catch {
+            throw AgentTokenError(error)
+        }
+    }
+
     private func token(
         for resource: String?, _ scopes: [String], subject: SecretText?
     ) async throws(AgentTokenError) -> AgentAccessToken {

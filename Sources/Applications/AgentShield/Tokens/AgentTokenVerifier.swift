@@ -25,6 +25,9 @@ public final class AgentTokenVerifier: Sendable {
         /// `https://HOST[:PORT]` as callers know it. Without it the request's own `Host` is believed; where several servers
         /// share an audience, one could then use another's DPoP proofs.
         public var url: String?
+        /// Whether tokens for one act that a person has approved are taken. Each is used up at the authorization server before the
+        /// route is served; what it was approved for is ``AgentTokenCaller/approvedAct``.
+        public var usesUpTokens = false
         /// What tokens can allow here, for the agent's metadata (RFC 9728).
         public var scopes: [String] = []
 
@@ -39,6 +42,7 @@ public final class AgentTokenVerifier: Sendable {
     private let verifier: AccessTokenVerifier
     private let nonces: DPoPNonces?
     private let origin: WebURL?
+    let identity: AgentIdentity
 
     /// A verifier for this agent.
     public init(identity: AgentIdentity, _ settings: Settings) throws(AgentTokenError) {
@@ -63,11 +67,19 @@ public final class AgentTokenVerifier: Sendable {
         let nonces =
             settings.demandsNonces ? DPoPNonces(now: identity.now, randomBytes: Randomness.bytes) : nil
         self.settings = settings
+        self.identity = identity
         self.nonces = nonces
         var demands = AccessTokenVerifier.Demands(
             AccessTokenPolicy(issuer: settings.issuer, audiences: settings.audiences),
             isBoundOnly: settings.isBoundOnly)
         if let nonces { demands.nonces = { nonces.accepted } }
+        if settings.usesUpTokens {
+            demands.useUp = { token throws(AccessTokenRefusal) in
+                let isUsed: Bool
+                do throws(TokenClientError) { isUsed = try await server.consume(token) } catch { throw .useUnknown }
+                guard isUsed else { throw .usedUp }
+            }
+        }
         let (revocations, now) = (identity.revocations, identity.now)
         verifier = AccessTokenVerifier(
             demands,
@@ -82,13 +94,13 @@ public final class AgentTokenVerifier: Sendable {
 
     /// Who calls. The request is taken apart by the middleware.
     func caller(
-        authorization: [String], proofs: [String], method: String, url: WebURL
+        authorization: [String], proofs: [String], method: String, url: WebURL, scopes: [String]
     ) async throws(AccessTokenRefusal) -> AgentTokenCaller {
         let presented = try PresentedAccessToken(
             authorization: authorization, proofs: proofs,
             certificateDigest: HTTPPeer.current?.leaf.sha256, method: method,
             url: url)
-        let caller = try await verifier.verify(presented)
+        let caller = try await verifier.verify(presented, scopes: scopes)
         return AgentTokenCaller(caller.claims, isBound: caller.isBound)
     }
 

@@ -24,12 +24,18 @@ package enum AccessTokenRefusal: OAuthRefusal, Sendable, Equatable, CustomString
     /// No more proofs can be remembered.
     case tooManyProofs
     case scope(missing: [String])
+    /// The token is for one approved act, and nobody here can have it used up.
+    case forOneUse
+    /// The token was used already.
+    case usedUp
+    /// Whether the token was used cannot be found out now.
+    case useUnknown
 
     package var code: OAuthErrorCode {
         switch self {
-        case .noToken, .token, .unknownKey, .revoked, .notTheHolder, .notBound: .invalidToken
+        case .noToken, .token, .unknownKey, .revoked, .notTheHolder, .notBound, .forOneUse, .usedUp: .invalidToken
         case .malformed: .invalidRequest
-        case .keysUnavailable, .revocationsUnknown, .tooManyProofs: .temporarilyUnavailable
+        case .keysUnavailable, .revocationsUnknown, .tooManyProofs, .useUnknown: .temporarilyUnavailable
         case .proof(let error): error.code
         case .replayed: .invalidDPoPProof
         case .scope: .insufficientScope
@@ -51,6 +57,9 @@ package enum AccessTokenRefusal: OAuthRefusal, Sendable, Equatable, CustomString
         case .replayed: "the proof was used before"
         case .tooManyProofs: "no more proofs can be remembered"
         case .scope(let missing): "scope `\(missing.joined(separator: " "))` is missing"
+        case .forOneUse: "the token is for one approved act, which is not taken here"
+        case .usedUp: "the token was used"
+        case .useUnknown: "nobody can tell whether the token was used"
         }
     }
 }

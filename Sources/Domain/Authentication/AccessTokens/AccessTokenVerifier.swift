@@ -17,13 +17,20 @@ package final class AccessTokenVerifier: Sendable {
         package var isBoundOnly: Bool
         /// The nonces that proofs must carry; nil where none is asked for.
         package var nonces: (@Sendable () -> [String])?
+        /// Has a token for one approved act used up at its issuer, and throws unless that was done now. Without it such tokens
+        /// are refused: taken without asking, they would count more than once.
+        package var useUp: UseUp?
+
+        package typealias UseUp = @Sendable (SecretText) async throws(AccessTokenRefusal) -> Void
 
         package init(
-            _ token: AccessTokenPolicy, isBoundOnly: Bool = false, nonces: (@Sendable () -> [String])? = nil
+            _ token: AccessTokenPolicy, isBoundOnly: Bool = false, nonces: (@Sendable () -> [String])? = nil,
+            useUp: UseUp? = nil
         ) {
             self.token = token
             self.isBoundOnly = isBoundOnly
             self.nonces = nonces
+            self.useUp = useUp
         }
     }
 
@@ -61,11 +68,22 @@ package final class AccessTokenVerifier: Sendable {
         self.now = now
     }
 
-    /// The caller of a request.
-    package func verify(_ presented: PresentedAccessToken) async throws(AccessTokenRefusal) -> TokenCaller {
+    /// The caller of a request, whose token allows these scopes.
+    ///
+    /// A token for one approved act is used up by it, last of all: a request that is refused for something else leaves it.
+    package func verify(
+        _ presented: PresentedAccessToken, scopes: [String] = []
+    ) async throws(AccessTokenRefusal) -> TokenCaller {
         let token = try await verifiedToken(presented.token)
         if let refusal = revocation(token) { throw refusal }
-        return TokenCaller(verified: token, isBound: try checkHolder(token.claims, presented))
+        let isBound = try checkHolder(token.claims, presented)
+        let missing = scopes.filter { !token.claims.scope.contains($0) }
+        guard missing.isEmpty else { throw .scope(missing: missing) }
+        if token.claims.isSingleUse {
+            guard let useUp = demands.useUp else { throw .forOneUse }
+            try await useUp(presented.token)
+        }
+        return TokenCaller(verified: token, isBound: isBound)
     }
 
     private func verifiedToken(_ text: SecretText) async throws(AccessTokenRefusal) -> VerifiedAccessToken {
