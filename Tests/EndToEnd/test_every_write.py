@@ -18,6 +18,7 @@ import grpc
 import pytest
 
 from harness.domain import CommandFailed, run_cli
+from harness.polling import eventually
 from stage.deployment import Deployment
 from stage.tracer import Deadly, Writes, why_not
 from wire import messages as m
@@ -262,6 +263,43 @@ def acts(plane: Plane) -> list[Act]:
         assert (state, len(grants)) in (("enabled", 1), ("retired", 0))
         return state == "retired"
 
+    def serving_agent() -> None:
+        """An agent with a registration entry, which go together."""
+        before["agent"], before["id"] = create_agent(), f"{plane.domain.id}/agent-{plane.number}"
+        plane.cli("entry", "create", "-spiffeID", before["id"], "-parentID", f"{plane.domain.id}/node", "-selector", "unix:uid:1")
+
+    def has_followed(state: str) -> bool:
+        """What has to follow from a state of the agent has followed: revocation and entry."""
+        items = plane.cli("revoke", "list")["items"]
+        reasons = [item["reason"] for item in items if item["value"] == before["id"]]
+        has_entry = before["id"] in plane.domain.cli("entry", "show", "-spiffeID", before["id"]).stdout
+        return (reasons, has_entry) == {
+            "enabled": ([], True), "disabled": (["identity disabled"], True), "retired": (["identity retired"], False),
+        }[state]  # fmt: skip
+
+    def bar(act: str) -> Callable:
+        def do() -> None:
+            plane.domain.cli("identity", act, "-id", before["agent"])
+            # The rest happens by itself, and dies at its writes too.
+            eventually(lambda: has_followed(f"{act}d"), "what holds the agent up is taken back")
+
+        return do
+
+    def is_barred() -> bool:
+        state = plane.cli("identity", "show", "-id", before["agent"])["state"]
+        # Whatever was cut off: the next start makes it good, and takes nothing from whom nobody barred.
+        eventually(lambda: has_followed(state), f"what follows from an agent that is {state}, over a restart too")
+        return state != "enabled"
+
+    def disabled_agent() -> None:
+        serving_agent()
+        bar("disable")()
+
+    def is_enabled() -> bool:
+        state = plane.cli("identity", "show", "-id", before["agent"])["state"]
+        eventually(lambda: has_followed(state), f"what follows from an agent that is {state}, over a restart too")
+        return state == "enabled"
+
     def made_batch() -> None:
         before["entry"] = good(plane.domain.admin.create(*plane.batch()))[1].entry.id
 
@@ -295,6 +333,9 @@ def acts(plane: Plane) -> list[Act]:
         Act("create an agent", "identity.create", nothing, lambda: create_agent(), lambda: f"agent-{plane.number}" in plane.agents()),
         Act("retire an agent with its grant", "identity.retire", granted,
             lambda: plane.domain.cli("identity", "retire", "-id", f"agent-{plane.number}"), retired),
+        Act("disable an agent, and all that follows", "identity.disable", serving_agent, bar("disable"), is_barred),
+        Act("enable an agent, and all that follows", "identity.enable", disabled_agent, bar("enable"), is_enabled),
+        Act("retire an agent, and all that follows", "identity.retire", serving_agent, bar("retire"), is_barred),
         *of_kind("jwt"),
         *of_kind("wit"),
         Act("attest a node", "node.attest", joining, lambda: before["node"].attest(before["token"].encode(), adopt=False), attested),

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from harness import domain as shield
 from harness.polling import eventually
-from harness.tokens import Tokens
+from harness.tokens import ACCESS_TOKEN, EXCHANGE, Tokens
 from harness.web import WebCA
 from jose import jwt as jose_jwt
 from jose.exceptions import JOSEError
@@ -186,3 +186,39 @@ def test_tokens_verify_across_a_rotation(service):
         for judge, refusals in JUDGES.items():
             with pytest.raises(refusals):
                 judge(found[profile]["issuer"], first[profile], resource, algorithm, text)
+
+
+def test_exchanges_go_on_across_a_rotation(service):
+    """A token that the old key signed is exchanged for one of the new key, in both profiles, and no exchange in between fails"""
+    desk = service.agent("desk-of-rotation")
+    secret = {"client_id": desk.client_id, "client_secret": service.secret(desk)}
+    for profile, (resource, _) in PROFILES.items():
+        service.resource(f"{resource}-in", "read", profile=profile, agent=desk.client_id)
+        service.grant(service.caller, f"{resource}-in", "read")
+        service.grant(desk, resource, "read", use="delegated")
+    found = {profile: document(service, profile) for profile in PROFILES}
+    received = {profile: access_token(service, f"{PROFILES[profile][0]}-in") for profile in PROFILES}
+    first = {profile: {key["kid"] for key in keys_of(service, found[profile])[0]["keys"]} for profile in PROFILES}
+    across: set[tuple[str, str]] = set()
+
+    def every_way() -> bool:
+        for subject in PROFILES:
+            held = received[subject]
+            if jwt.decode(held, options={"verify_signature": False})["exp"] - time.time() < 2:
+                held = received[subject] = access_token(service, f"{PROFILES[subject][0]}-in")
+            for target, (resource, algorithm) in PROFILES.items():
+                form = {"grant_type": EXCHANGE, "subject_token": held, "subject_token_type": ACCESS_TOKEN, "audience": resource, **secret}
+                with service.web() as web:
+                    reply = web.post("/oauth2/token", data=form)
+                assert reply.status_code == 200, reply.text
+                text = reply.json()["access_token"]
+                keys, _ = keys_of(service, found[target])
+                for judge in JUDGES:
+                    claims = judge(found[target]["issuer"], keys, resource, algorithm, text)
+                    assert claims["sub"] == service.caller.spiffe_id and claims["act"]["sub"] == desk.spiffe_id
+                old, new = jwt.get_unverified_header(held)["kid"], jwt.get_unverified_header(text)["kid"]
+                if old in first[subject] and new not in first[target]:
+                    across.add((subject, target))
+        return len(across) >= 2 and {target for _, target in across} == set(PROFILES)
+
+    eventually(every_way, "tokens of keys from before are exchanged for tokens of keys that came since", within=120, every=0.2)
