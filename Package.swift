@@ -240,7 +240,7 @@ let testTargets: [Target] = [
         "TrustMatrixTests",
         [
             "Attestation", "AuditTrail", "ControlPlane", "Issuance", "NodeAgent", "Registry", "Revocation", "SPIFFE",
-            "JOSE", "OAuth", "TransparencyLog", "AgentShieldTesting", crypto,
+            "JOSE", "OAuth", "TokenService", "TransparencyLog", "AgentShieldTesting", crypto,
         ]),
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),

@@ -145,6 +145,8 @@ struct LifeTests {
             changes.maximumActorDepth = 2
             changes.sponsor = try Person("p")
             changes.isEnabled = false
+            let agent = try await bed.agent()
+            changes.operation = .by(agentID: agent.id)
             let changed = try await bed.directory.updateBlueprint(template.id, changes, by: TestBed.admin)
             #expect(
                 changed
@@ -152,9 +154,8 @@ struct LifeTests {
                         id: template.id, name: try AgentName("renamed"), description: "d",
                         allowedScopes: try Scope("x"), allowedAudiences: [], credentialKinds: [.clientSecret],
                         maximumTokenLifetime: 100, maximumActorDepth: 2, sponsor: try Person("p"), isEnabled: false,
-                        createdAt: template.createdAt))
+                        operatorID: agent.id, createdAt: template.createdAt))
             #expect(bed.snapshot.blueprint(named: "template") == nil)
-            let agent = try await bed.agent()
             let resource = try await bed.resource()
             var other = ResourceChanges()
             other.description = "r"

@@ -30,7 +30,7 @@ struct RecordTests {
                     id: "b1", name: try AgentName("b"), description: "text", allowedScopes: try Scope("x y"),
                     allowedAudiences: ["api://b", "api://a"], credentialKinds: [.jwtSVID, .clientSecret],
                     maximumTokenLifetime: 61, maximumActorDepth: 3, sponsor: try Person("ä b"), isEnabled: false,
-                    createdAt: time)),
+                    operatorID: "a2", createdAt: time)),
             .blueprint(
                 AgentBlueprint(
                     id: "b2", name: try AgentName("c"), allowedScopes: .empty, allowedAudiences: [],
@@ -77,7 +77,7 @@ struct RecordTests {
     }
 
     @Test func `a record with a member missing, added, or of another type is damaged`() throws {
-        let optional = ["expires_at", "blueprint", "agent"]
+        let optional = ["expires_at", "blueprint", "agent", "operator"]
         for record in try Self.records() {
             let json = try #require(JSONValue(parsing: record.storedBytes).objectValue)
             var more = json

@@ -106,6 +106,14 @@ struct RulesTests {
         blueprint("an audience that is no URI", .badResourceID) { $0.allowedAudiences = ["b"] },
         blueprint("101 audiences", .tooManyAudiences) { $0.allowedAudiences = (0...100).map { "api://\($0)" } },
         blueprint("no way in", .noCredentialKinds) { $0.credentialKinds = [] },
+        blueprint("an operator whom nobody knows", .agentNotFound) { $0.operatorID = "nobody" },
+        Row("an operator that is retired", .agentRetired) { bed in
+            let retired = try #require(bed.snapshot.allAgents.first { $0.name.text == "old" })
+            var changes = BlueprintChanges()
+            changes.operation = .by(agentID: retired.id)
+            let id = try #require(bed.snapshot.blueprint(named: "template")).id
+            _ = try await bed.directory.updateBlueprint(id, changes, by: TestBed.admin)
+        },
         Row("an update of nothing", .blueprintNotFound) {
             _ = try await $0.directory.updateBlueprint("nobody", BlueprintChanges(), by: TestBed.admin)
         },

@@ -15,6 +15,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
     case bundleDocument
     case x509popResponse
     case accessToken
+    /// Signed by the key of access tokens, and none.
+    case blueprintAssertion
     case dpopProof
 
     /// The verifiers that take it, under the keys of its own trust domain; every other one refuses.
@@ -36,6 +38,7 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .bundleDocument: [.bundleDocument]
         case .x509popResponse: [.x509popResponse]
         case .accessToken: [.accessToken]
+        case .blueprintAssertion: [.blueprintAssertion]
         case .dpopProof: [.dpopProof]
         }
     }
@@ -47,7 +50,7 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .jwtSVID: [.jwtSVID]
         case .witSVID: [.witSVID]
         case .root, .authority, .downstreamCA, .revocationSnapshot, .revocationList, .certificateRequest, .checkpoint,
-            .logProof, .bundleDocument, .x509popResponse, .accessToken, .dpopProof:
+            .logProof, .bundleDocument, .x509popResponse, .accessToken, .blueprintAssertion, .dpopProof:
             []
         }
     }
@@ -73,6 +76,8 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
     /// `x509pop` under the operator's own PKI.
     case x509popExternal
     case accessToken
+    /// The token endpoint, about the client of a request.
+    case blueprintAssertion
     case dpopProof
 
     /// Whether it judges without any key of a trust domain: its verdict is about form, or about the object's own key.
@@ -80,7 +85,7 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
         switch self {
         case .certificateRequest, .bundleDocument, .anchor, .dpopProof: true
         case .x509SVID, .serverIdentity, .issuer, .jwtSVID, .witSVID, .revocationSnapshot, .checkpoint, .logProof,
-            .x509popResponse, .x509popExchange, .x509popExternal, .accessToken:
+            .x509popResponse, .x509popExchange, .x509popExternal, .accessToken, .blueprintAssertion:
             false
         }
     }
@@ -93,7 +98,7 @@ enum KeyPurpose: CaseIterable, Hashable, Sendable {
 
 /// The forms of signed JSON.
 enum TokenForm: CaseIterable, Hashable, Sendable {
-    case jwtSVID, witSVID, revocationSnapshot, accessToken
+    case jwtSVID, witSVID, revocationSnapshot, accessToken, blueprintAssertion
 
     /// The one purpose whose keys sign it.
     var purpose: KeyPurpose {
@@ -101,7 +106,7 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .jwtSVID: .jwt
         case .witSVID: .wit
         case .revocationSnapshot: .revocationSigner
-        case .accessToken: .accessToken
+        case .accessToken, .blueprintAssertion: .accessToken
         }
     }
 
@@ -112,6 +117,7 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .witSVID: .witSVID
         case .revocationSnapshot: .revocationSnapshot
         case .accessToken: .accessToken
+        case .blueprintAssertion: .blueprintAssertion
         }
     }
 }

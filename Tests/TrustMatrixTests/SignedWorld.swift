@@ -8,6 +8,7 @@ import OAuth
 import Registry
 import Revocation
 import SPIFFE
+import TokenService
 import TransparencyLog
 
 @testable import ControlPlane
@@ -190,6 +191,8 @@ struct SignedWorld: Sendable {
         objects[.accessToken] = Offered(
             try accessToken(issuer: tokenIssuer(trustDomain), subject: entry.spiffeID.string, key: tokenKey),
             key: tokens)
+        objects[.blueprintAssertion] = Offered(
+            try blueprintAssertion(trustDomain, subject: entry.spiffeID.string, key: tokenKey), key: tokens)
         objects[.dpopProof] = Offered(
             Array(
                 try DPoPProof.sign(
@@ -215,6 +218,16 @@ struct SignedWorld: Sendable {
             issuer: issuer, subject: subject, audience: [audience], clientID: subject, tokenID: "token-1",
             issuedAt: now.seconds, expiresAt: now.seconds + 60)
         return Array(try AccessToken.sign(claims, key: key).text.utf8)
+    }
+
+    static func blueprintAssertion(
+        _ trustDomain: TrustDomain, subject: String, key: JWSSigningKey
+    ) throws -> [UInt8] {
+        let assertion = BlueprintAssertion(
+            issuer: tokenIssuer(trustDomain), tenant: trustDomain.name, blueprintID: "blueprint", agentID: subject,
+            operatorID: "operator", credentialKind: .x509SVID, tokenID: "assertion-1", issuedAt: now.seconds,
+            expiresAt: now.seconds + 60)
+        return Array(try CompactJWS.sign(type: BlueprintAssertion.type, payload: assertion.payload, key: key).utf8)
     }
 
     private static func entry(_ trustDomain: TrustDomain, isDownstream: Bool) throws -> RegistrationEntry {

@@ -14,7 +14,7 @@ import Testing
         "Standards/SPIFFE/JWT/JWTSVID.swift": [.jwtSVID],
         "Standards/WIMSE/WorkloadIdentityToken.swift": [.witSVID],
         "Standards/OAuth/Tokens/AccessToken.swift": [.accessToken],
-        "Domain/Issuance/Authorities/SigningAuthority.swift": [.accessToken],
+        "Domain/Issuance/Authorities/SigningAuthority.swift": [.accessToken, .blueprintAssertion],
         "Standards/OAuth/DPoP/DPoPProof.swift": [.dpopProof],
         "Domain/Revocation/SignedRevocations.swift": [.revocationSnapshot],
         "Standards/TransparencyLog/SignedCheckpoint.swift": [.checkpoint, .logProof],

@@ -80,6 +80,9 @@ struct TrustMatrixTests {
             return Offered(try SignedRevocations.sign(snapshot, key: key, chain: chain))
         case .accessToken:
             return Offered(try SignedWorld.accessToken(issuer: world.tokenIssuer, subject: id.string, key: key))
+        case .blueprintAssertion:
+            return Offered(
+                try SignedWorld.blueprintAssertion(world.trustDomain, subject: id.string, key: key))
         }
     }
 

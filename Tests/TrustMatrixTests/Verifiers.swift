@@ -4,6 +4,7 @@ import JOSE
 import OAuth
 import Revocation
 import SPIFFE
+import TokenService
 import TransparencyLog
 
 @testable import ControlPlane
@@ -88,6 +89,10 @@ struct Verifiers: Sendable {
             guard let key = world.accessTokenKeys.first(where: { $0.keyID == token.keyID }) else { throw Refused() }
             let policy = AccessTokenPolicy(issuer: world.tokenIssuer, audiences: [SignedWorld.audience])
             _ = try token.verify(with: key, policy: policy, now: now.seconds)
+        case .blueprintAssertion:
+            _ = try BlueprintAssertion.verify(
+                SecretText(object.text), issuer: world.tokenIssuer, tenant: world.trustDomain.name,
+                key: { id in world.accessTokenKeys.first { $0.keyID == id } }, now: now.seconds)
         case .dpopProof:
             let request = DPoPRequest(method: "POST", url: try SignedWorld.resource(), use: .tokenRequest)
             _ = try DPoPProof.verify(object.text, request: request, policy: DPoPPolicy(), now: now.seconds)

@@ -62,8 +62,10 @@ package final class TokenService: Sendable {
         var client: AuthenticatedClient?
         do throws(TokenRefusal) {
             let request = try parse(call)
-            let authenticated = try await authenticator.authenticate(request.client, call, directory())
+            let wanted = try wantedAssertion(request, call)
+            let authenticated = try await authenticate(request.client, call, wanted)
             client = authenticated
+            if let wanted { return try await blueprintAssertion(wanted, to: authenticated, call) }
             let directory = try presentDirectory(of: authenticated)
             let key = try proofs.presentedKey(call, of: authenticated)
             if case .backchannel(let requestID) = request.grant {
@@ -114,6 +116,7 @@ package final class TokenService: Sendable {
         case .backchannel: throw TokenRefusal(.unsupportedGrantType, "the grant is no subject")
         case .clientCredentials: return grants.ownSubject(client)
         case .jwtBearer(let assertion):
+            if request.isOnBehalfOf { return try onBehalf(assertion, by: client, key, directory) }
             return try grants.vouched(
                 svid(assertion, call, directory, .invalidGrant), by: client)
         case .tokenExchange(let exchange):

@@ -69,7 +69,7 @@ package nonisolated struct Agentshield_Admin_V1_Blueprint: Sendable {
   package var audiences: [String] = []
 
   /// spiffe_x509, spiffe_jwt, tls_client_auth, self_signed_tls_client_auth, private_key_jwt, federated_assertion,
-  /// client_secret.
+  /// blueprint_assertion, client_secret.
   package var credentialKinds: [String] = []
 
   /// Seconds.
@@ -82,6 +82,9 @@ package nonisolated struct Agentshield_Admin_V1_Blueprint: Sendable {
   package var enabled: Bool = false
 
   package var createdAt: Int64 = 0
+
+  /// Client ID of the agent that runs its agents; empty for none.
+  package var operatorID: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -111,6 +114,9 @@ package nonisolated struct Agentshield_Admin_V1_CreateBlueprintRequest: Sendable
   package var maximumActorDepth: Int32 = 0
 
   package var sponsor: String = String()
+
+  /// The agent that runs its agents; empty for none.
+  package var `operator`: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -247,6 +253,16 @@ package nonisolated struct Agentshield_Admin_V1_UpdateBlueprintRequest: Sendable
   /// Clears the value of `enabled`. Subsequent reads from it will return its default value.
   package mutating func clearEnabled() {self._enabled = nil}
 
+  /// Empty for none.
+  package var `operator`: String {
+    get {_operator ?? String()}
+    set {_operator = newValue}
+  }
+  /// Returns true if ``operator`` has been explicitly set.
+  package var hasOperator: Bool {self._operator != nil}
+  /// Clears the value of ``operator``. Subsequent reads from it will return its default value.
+  package mutating func clearOperator() {self._operator = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -260,6 +276,7 @@ package nonisolated struct Agentshield_Admin_V1_UpdateBlueprintRequest: Sendable
   fileprivate var _maximumActorDepth: Int32? = nil
   fileprivate var _sponsor: String? = nil
   fileprivate var _enabled: Bool? = nil
+  fileprivate var _operator: String? = nil
 }
 
 package nonisolated struct Agentshield_Admin_V1_Identity: Sendable {
@@ -1045,7 +1062,7 @@ nonisolated extension Agentshield_Admin_V1_DirectoryDeletion: SwiftProtobuf.Mess
 
 nonisolated extension Agentshield_Admin_V1_Blueprint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Blueprint"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}description\0\u{1}scopes\0\u{1}audiences\0\u{3}credential_kinds\0\u{3}maximum_token_lifetime\0\u{3}maximum_actor_depth\0\u{1}sponsor\0\u{1}enabled\0\u{3}created_at\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}description\0\u{1}scopes\0\u{1}audiences\0\u{3}credential_kinds\0\u{3}maximum_token_lifetime\0\u{3}maximum_actor_depth\0\u{1}sponsor\0\u{1}enabled\0\u{3}created_at\0\u{3}operator_id\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1064,6 +1081,7 @@ nonisolated extension Agentshield_Admin_V1_Blueprint: SwiftProtobuf.Message, Swi
       case 9: try { try decoder.decodeSingularStringField(value: &self.sponsor) }()
       case 10: try { try decoder.decodeSingularBoolField(value: &self.enabled) }()
       case 11: try { try decoder.decodeSingularInt64Field(value: &self.createdAt) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.operatorID) }()
       default: break
       }
     }
@@ -1103,6 +1121,9 @@ nonisolated extension Agentshield_Admin_V1_Blueprint: SwiftProtobuf.Message, Swi
     if self.createdAt != 0 {
       try visitor.visitSingularInt64Field(value: self.createdAt, fieldNumber: 11)
     }
+    if !self.operatorID.isEmpty {
+      try visitor.visitSingularStringField(value: self.operatorID, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1118,6 +1139,7 @@ nonisolated extension Agentshield_Admin_V1_Blueprint: SwiftProtobuf.Message, Swi
     if lhs.sponsor != rhs.sponsor {return false}
     if lhs.enabled != rhs.enabled {return false}
     if lhs.createdAt != rhs.createdAt {return false}
+    if lhs.operatorID != rhs.operatorID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1125,7 +1147,7 @@ nonisolated extension Agentshield_Admin_V1_Blueprint: SwiftProtobuf.Message, Swi
 
 nonisolated extension Agentshield_Admin_V1_CreateBlueprintRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CreateBlueprintRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}description\0\u{1}scopes\0\u{1}audiences\0\u{3}credential_kinds\0\u{3}maximum_token_lifetime\0\u{3}maximum_actor_depth\0\u{1}sponsor\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}description\0\u{1}scopes\0\u{1}audiences\0\u{3}credential_kinds\0\u{3}maximum_token_lifetime\0\u{3}maximum_actor_depth\0\u{1}sponsor\0\u{1}operator\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1141,6 +1163,7 @@ nonisolated extension Agentshield_Admin_V1_CreateBlueprintRequest: SwiftProtobuf
       case 6: try { try decoder.decodeSingularInt64Field(value: &self.maximumTokenLifetime) }()
       case 7: try { try decoder.decodeSingularInt32Field(value: &self.maximumActorDepth) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.sponsor) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
       default: break
       }
     }
@@ -1171,6 +1194,9 @@ nonisolated extension Agentshield_Admin_V1_CreateBlueprintRequest: SwiftProtobuf
     if !self.sponsor.isEmpty {
       try visitor.visitSingularStringField(value: self.sponsor, fieldNumber: 8)
     }
+    if !self.`operator`.isEmpty {
+      try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1183,6 +1209,7 @@ nonisolated extension Agentshield_Admin_V1_CreateBlueprintRequest: SwiftProtobuf
     if lhs.maximumTokenLifetime != rhs.maximumTokenLifetime {return false}
     if lhs.maximumActorDepth != rhs.maximumActorDepth {return false}
     if lhs.sponsor != rhs.sponsor {return false}
+    if lhs.`operator` != rhs.`operator` {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1290,7 +1317,7 @@ nonisolated extension Agentshield_Admin_V1_BlueprintList: SwiftProtobuf.Message,
 
 nonisolated extension Agentshield_Admin_V1_UpdateBlueprintRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".UpdateBlueprintRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blueprint\0\u{1}name\0\u{1}description\0\u{1}scopes\0\u{1}audiences\0\u{3}credential_kinds\0\u{3}maximum_token_lifetime\0\u{3}maximum_actor_depth\0\u{1}sponsor\0\u{1}enabled\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blueprint\0\u{1}name\0\u{1}description\0\u{1}scopes\0\u{1}audiences\0\u{3}credential_kinds\0\u{3}maximum_token_lifetime\0\u{3}maximum_actor_depth\0\u{1}sponsor\0\u{1}enabled\0\u{1}operator\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1308,6 +1335,7 @@ nonisolated extension Agentshield_Admin_V1_UpdateBlueprintRequest: SwiftProtobuf
       case 8: try { try decoder.decodeSingularInt32Field(value: &self._maximumActorDepth) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self._sponsor) }()
       case 10: try { try decoder.decodeSingularBoolField(value: &self._enabled) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self._operator) }()
       default: break
       }
     }
@@ -1348,6 +1376,9 @@ nonisolated extension Agentshield_Admin_V1_UpdateBlueprintRequest: SwiftProtobuf
     try { if let v = self._enabled {
       try visitor.visitSingularBoolField(value: v, fieldNumber: 10)
     } }()
+    try { if let v = self._operator {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 11)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1362,6 +1393,7 @@ nonisolated extension Agentshield_Admin_V1_UpdateBlueprintRequest: SwiftProtobuf
     if lhs._maximumActorDepth != rhs._maximumActorDepth {return false}
     if lhs._sponsor != rhs._sponsor {return false}
     if lhs._enabled != rhs._enabled {return false}
+    if lhs._operator != rhs._operator {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -78,6 +78,9 @@ extension BlueprintChanges {
         if request.hasMaximumActorDepth { maximumActorDepth = Int(request.maximumActorDepth) }
         if request.hasSponsor { sponsor = try Person(request.sponsor) }
         if request.hasEnabled { isEnabled = request.enabled }
+        if request.hasOperator {
+            operation = request.operator.isEmpty ? .nobody : .by(agentID: request.operator)
+        }
     }
 }
 
@@ -95,6 +98,7 @@ extension Agentshield_Admin_V1_Blueprint {
         sponsor = blueprint.sponsor.name
         enabled = blueprint.isEnabled
         createdAt = blueprint.createdAt.seconds
+        operatorID = blueprint.operatorID ?? ""
     }
 }
 

@@ -15,7 +15,9 @@ struct DirectoryService: Agentshield_Admin_V1_AgentDirectory.SimpleServiceProtoc
         request: Agentshield_Admin_V1_CreateBlueprintRequest, context: ServerContext
     ) async throws -> Agentshield_Admin_V1_Blueprint {
         try await answer(context) { caller in
-            .init(try await directory.createBlueprint(BlueprintDraft(request), by: caller))
+            var draft = try BlueprintDraft(request)
+            if !request.operator.isEmpty { draft.operatorID = agentID(request.operator) }
+            return .init(try await directory.createBlueprint(draft, by: caller))
         }
     }
 
@@ -42,7 +44,9 @@ struct DirectoryService: Agentshield_Admin_V1_AgentDirectory.SimpleServiceProtoc
     ) async throws -> Agentshield_Admin_V1_Blueprint {
         try await answer(context) { caller in
             let id = blueprintID(request.blueprint)
-            return .init(try await directory.updateBlueprint(id, BlueprintChanges(request), by: caller))
+            var changes = try BlueprintChanges(request)
+            if case .by(let name) = changes.operation { changes.operation = .by(agentID: agentID(name)) }
+            return .init(try await directory.updateBlueprint(id, changes, by: caller))
         }
     }
 

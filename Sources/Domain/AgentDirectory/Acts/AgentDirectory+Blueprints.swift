@@ -12,11 +12,13 @@ package struct BlueprintDraft: Sendable {
     package var maximumTokenLifetime: Int64
     package var maximumActorDepth: Int
     package var sponsor: Person
+    /// The agent that runs its agents; nil for none.
+    package var operatorID: String?
 
     package init(
         name: AgentName, description: String = "", allowedScopes: Scope, allowedAudiences: [String],
         credentialKinds: Set<CredentialKind>, maximumTokenLifetime: Int64 = AgentBlueprint.longestTokenLifetime,
-        maximumActorDepth: Int = ActorChain.defaultLimit, sponsor: Person
+        maximumActorDepth: Int = ActorChain.defaultLimit, sponsor: Person, operatorID: String? = nil
     ) {
         self.name = name
         self.description = description
@@ -26,6 +28,7 @@ package struct BlueprintDraft: Sendable {
         self.maximumTokenLifetime = maximumTokenLifetime
         self.maximumActorDepth = maximumActorDepth
         self.sponsor = sponsor
+        self.operatorID = operatorID
     }
 }
 
@@ -40,6 +43,13 @@ package struct BlueprintChanges: Sendable {
     package var maximumActorDepth: Int?
     package var sponsor: Person?
     package var isEnabled: Bool?
+    package var operation: Operation?
+
+    /// Who runs the agents of a blueprint.
+    package enum Operation: Sendable, Hashable {
+        case nobody
+        case by(agentID: String)
+    }
 
     package init() {}
 }
@@ -52,13 +62,14 @@ extension AgentDirectory {
             id: newIdentifier(), name: draft.name, description: draft.description, allowedScopes: draft.allowedScopes,
             allowedAudiences: draft.allowedAudiences, credentialKinds: draft.credentialKinds,
             maximumTokenLifetime: draft.maximumTokenLifetime, maximumActorDepth: draft.maximumActorDepth,
-            sponsor: draft.sponsor, createdAt: now())
+            sponsor: draft.sponsor, operatorID: draft.operatorID, createdAt: now())
         return try await write(DirectoryAct(.blueprintCreate, "create", "blueprint", blueprint.id, caller)) {
             snapshot throws(DirectoryError) in
             try rules.check(blueprint, in: snapshot)
+            if let id = blueprint.operatorID { _ = try rules.live(id, in: snapshot) }
             guard snapshot.blueprintCount < rules.bounds.blueprints else { throw .full(.blueprints) }
             return Plan(
-                changes: [.put(.blueprint(blueprint))], value: blueprint, facts: ["name": blueprint.name.text])
+                changes: [.put(.blueprint(blueprint))], value: blueprint, facts: blueprint.facts)
         }
     }
 
@@ -79,10 +90,15 @@ extension AgentDirectory {
             if let depth = changes.maximumActorDepth { blueprint.maximumActorDepth = depth }
             if let sponsor = changes.sponsor { blueprint.sponsor = sponsor }
             if let isEnabled = changes.isEnabled { blueprint.isEnabled = isEnabled }
+            switch changes.operation {
+            case nil: break
+            case .nobody: blueprint.operatorID = nil
+            case .by(let id): blueprint.operatorID = try rules.live(id, in: snapshot).id
+            }
             try rules.check(blueprint, in: snapshot)
             return Plan(
                 changes: blueprint == before ? [] : [.put(.blueprint(blueprint))], value: blueprint,
-                facts: ["name": blueprint.name.text, "enabled": "\(blueprint.isEnabled)"])
+                facts: blueprint.facts)
         }
     }
 
@@ -95,5 +111,14 @@ extension AgentDirectory {
             guard count == 0 else { throw .blueprintInUse(count) }
             return Plan(changes: [.delete(.blueprint, id: id)], value: (), facts: ["name": blueprint.name.text])
         }
+    }
+}
+
+extension AgentBlueprint {
+    /// What the audit log says of it beside its identifier.
+    fileprivate var facts: [String: String] {
+        var facts = ["name": name.text, "enabled": "\(isEnabled)"]
+        facts["operator"] = operatorID
+        return facts
     }
 }

@@ -25,6 +25,9 @@ package struct AgentBlueprint: Sendable, Hashable, Identifiable {
     package var sponsor: Person
     /// Without, none of its agents gets a token.
     package var isEnabled: Bool
+    /// The client ID of the agent that runs its agents: it gets assertions for them at the token endpoint, as a blueprint of
+    /// Microsoft Entra does by credentials of its own. Nil for nobody.
+    package var operatorID: String?
     package let createdAt: UnixTime
 
     /// Longest life of any access token, in seconds: an hour.
@@ -33,7 +36,8 @@ package struct AgentBlueprint: Sendable, Hashable, Identifiable {
     package init(
         id: String, name: AgentName, description: String = "", allowedScopes: Scope, allowedAudiences: [String],
         credentialKinds: Set<CredentialKind>, maximumTokenLifetime: Int64 = longestTokenLifetime,
-        maximumActorDepth: Int = ActorChain.defaultLimit, sponsor: Person, isEnabled: Bool = true, createdAt: UnixTime
+        maximumActorDepth: Int = ActorChain.defaultLimit, sponsor: Person, isEnabled: Bool = true,
+        operatorID: String? = nil, createdAt: UnixTime
     ) {
         self.id = id
         self.name = name
@@ -45,6 +49,7 @@ package struct AgentBlueprint: Sendable, Hashable, Identifiable {
         self.maximumActorDepth = maximumActorDepth
         self.sponsor = sponsor
         self.isEnabled = isEnabled
+        self.operatorID = operatorID
         self.createdAt = createdAt
     }
 }

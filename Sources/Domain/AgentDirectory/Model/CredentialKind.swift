@@ -12,6 +12,8 @@ package enum CredentialKind: String, Sendable, Hashable, CaseIterable {
     case privateKeyJWT = "private_key_jwt"
     /// A token of another issuer that a federated credential names.
     case federatedAssertion = "federated_assertion"
+    /// An assertion that the operator of its blueprint got for it at the token endpoint.
+    case blueprintAssertion = "blueprint_assertion"
     /// A shared secret: a last resort, marked wherever it is used.
     case clientSecret = "client_secret"
 }

@@ -38,7 +38,7 @@ extension DirectoryRecord {
 
 extension AgentBlueprint {
     fileprivate var json: JSONObject {
-        [
+        var json: JSONObject = [
             "id": .string(id), "name": .string(name.text), "description": .string(description),
             "scopes": .array(allowedScopes.tokens.map { .string($0) }),
             "audiences": .array(allowedAudiences.map { .string($0) }),
@@ -47,6 +47,8 @@ extension AgentBlueprint {
             "actor_depth": .number(JSONNumber(Int64(maximumActorDepth))), "sponsor": .string(sponsor.name),
             "enabled": .bool(isEnabled), "created_at": .number(JSONNumber(createdAt.milliseconds)),
         ]
+        json["operator"] = operatorID.map { .string($0) }
+        return json
     }
 
     fileprivate init(stored reader: inout RecordReader, pool: inout TextPool) throws {
@@ -61,6 +63,7 @@ extension AgentBlueprint {
             maximumTokenLifetime: try reader.integer("token_lifetime"),
             maximumActorDepth: Int(clamping: try reader.integer("actor_depth")),
             sponsor: try Person(pool.one(reader.text("sponsor"))), isEnabled: try reader.flag("enabled"),
+            operatorID: try reader.optionalText("operator").map { pool.one($0) },
             createdAt: try reader.time("created_at"))
     }
 }

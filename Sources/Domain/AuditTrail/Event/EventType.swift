@@ -31,6 +31,7 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     // Access tokens.
     package static let accessTokenIssue = EventType("access_token.issue")
     package static let accessTokenRefuse = EventType("access_token.refuse")
+    package static let blueprintAssertionIssue = EventType("blueprint_assertion.issue")
 
     // Revocation.
     package static let revocationAdd = EventType("revocation.add")
@@ -123,6 +124,8 @@ package enum AuthMethod: String, Sendable, Hashable {
     case privateKeyJWT = "private_key_jwt"
     /// By a token of another issuer.
     case federatedAssertion = "federated_assertion"
+    /// By an assertion that the operator of its blueprint got for it.
+    case blueprintAssertion = "blueprint_assertion"
     /// By a shared secret.
     case clientSecret = "client_secret"
     /// An ID token that a person's identity provider signed.

@@ -18,6 +18,7 @@ extension AuthMethod {
             case .certificate, .selfSignedCertificate: .certificate
             case .privateKeyJWT: .privateKeyJWT
             case .federatedAssertion: .federatedAssertion
+            case .blueprintAssertion: .blueprintAssertion
             case .clientSecret: .clientSecret
             }
     }

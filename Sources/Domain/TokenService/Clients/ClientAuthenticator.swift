@@ -315,3 +315,10 @@ struct AuthenticatedClient: Sendable {
         credentialName = name
     }
 }
+
+extension AuthenticatedClient {
+    /// The agent that an assertion of its blueprint's operator is for.
+    init(_ assertion: VerifiedBlueprintAssertion) {
+        self.init(assertion.agent, .blueprintAssertion, evidence: assertion.evidence, name: assertion.tokenID)
+    }
+}

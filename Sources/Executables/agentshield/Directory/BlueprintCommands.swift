@@ -35,14 +35,18 @@ extension Blueprint {
             name: .flag("credential"),
             help: """
                 How agents may prove who they are (repeatable): spiffe_x509, spiffe_jwt, tls_client_auth, \
-                self_signed_tls_client_auth, private_key_jwt, federated_assertion, client_secret (default: all but the \
-                last).
+                self_signed_tls_client_auth, private_key_jwt, federated_assertion, blueprint_assertion, client_secret \
+                (default: all but the last).
                 """)
         var credentials: [String] = []
         @Option(name: .flag("maxTokenTTL"), help: "Longest life of an access token (default 1h).")
         var tokenTTL: String?
         @Option(name: .flag("maxActorDepth"), help: "Longest chain of actors (default 4).")
         var actorDepth: Int32 = 0
+        @Option(
+            name: .flag("operator"),
+            help: "The agent that runs agents of this blueprint: it gets assertions for them at the token endpoint.")
+        var `operator`: String?
         @OptionGroup var admin: AdminOptions
         @OptionGroup var format: OutputOptions
 
@@ -57,6 +61,7 @@ extension Blueprint {
                 $0.credentialKinds = words(credentials)
                 $0.maximumTokenLifetime = lifetime
                 $0.maximumActorDepth = actorDepth
+                $0.operator = `operator` ?? ""
             }
             let blueprint = try await admin.withControlPlane { client in
                 try await client.directory.createBlueprint(request, options: .failingFast)
@@ -122,6 +127,8 @@ extension Blueprint {
         var tokenTTL: String?
         @Option(name: .flag("maxActorDepth"), help: "Longest chain of actors.")
         var actorDepth: Int32?
+        @Option(name: .flag("operator"), help: "The agent that runs agents of this blueprint; '' for none.")
+        var `operator`: String?
         @OptionGroup var admin: AdminOptions
         @OptionGroup var format: OutputOptions
 
@@ -136,6 +143,7 @@ extension Blueprint {
             if let list = Agentshield_Admin_V1_TextList(credentials) { request.credentialKinds = list }
             if tokenTTL != nil { request.maximumTokenLifetime = try seconds(tokenTTL, flag: "-maxTokenTTL") }
             if let actorDepth { request.maximumActorDepth = actorDepth }
+            if let `operator` { request.operator = `operator` }
             try await update(request, admin, format)
         }
     }

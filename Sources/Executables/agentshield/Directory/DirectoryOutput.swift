@@ -10,13 +10,15 @@ private func time(_ seconds: Int64) -> String { UnixTime(seconds: seconds).rfc33
 
 extension Agentshield_Admin_V1_Blueprint {
     var json: JSONValue {
-        [
+        var json: JSONObject = [
             "id": .string(id), "name": .string(name), "description": .string(description_p), "scopes": texts(scopes),
             "audiences": texts(audiences), "credential_kinds": texts(credentialKinds),
             "maximum_token_lifetime": .string("\(maximumTokenLifetime)"),
             "maximum_actor_depth": .number(JSONNumber(Int64(maximumActorDepth))), "sponsor": .string(sponsor),
             "enabled": .bool(enabled), "created_at": .string("\(createdAt)"),
         ]
+        if !operatorID.isEmpty { json["operator_id"] = .string(operatorID) }
+        return .object(json)
     }
 
     var pretty: String {
@@ -31,6 +33,7 @@ extension Agentshield_Admin_V1_Blueprint {
         lines.line("Credentials", list(credentialKinds))
         lines.line("Longest token", "\(maximumTokenLifetime) s")
         lines.line("Longest actor chain", maximumActorDepth)
+        if !operatorID.isEmpty { lines.line("Operator", operatorID) }
         return lines.text
     }
 }
