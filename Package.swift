@@ -210,7 +210,8 @@ let testTargets: [Target] = [
         "ControlPlaneTests",
         [
             "ControlPlane", "ControlPlaneAPI", "Observability", "PeerRPC", "SPIFFE", logging, grpcCore,
-            crypto,
+            crypto, "AgentDirectory", "AgentShieldTesting", "AuditTrail", "Authentication", "Issuance", "JOSE", "OAuth",
+            "Registry", "TokenService", "TransparencyLog",
         ]),
     tests(
         "NodeAgentTests",

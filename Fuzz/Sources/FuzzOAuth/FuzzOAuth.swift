@@ -11,6 +11,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
     urls(text)
     tokens(text)
     metadata(bytes)
+    events(bytes)
     return 0
 }
 
@@ -76,4 +77,15 @@ private func metadata(_ bytes: [UInt8]) {
             "answer reads back differently")
     }
     _ = try? ReceivedError(parsing: bytes)
+}
+
+private func events(_ bytes: [UInt8]) {
+    _ = try? UnverifiedSecurityEvent(parsing: bytes)
+    guard let value = try? JSONValue(parsing: bytes), let subject = try? SubjectIdentifier(parsing: value) else {
+        return
+    }
+    if case .other = subject { return }
+    precondition(
+        (try? SubjectIdentifier(parsing: .object(subject.json))) == subject, "subject identifier reads back differently"
+    )
 }

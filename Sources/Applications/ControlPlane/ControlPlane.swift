@@ -192,7 +192,9 @@ package struct ControlPlane: Sendable {
                 bundle: { parts.authorities.verificationBundle(of: $0) }, authorizer: .anyVerified, now: world.now),
             log: parts.log, authorities: parts.authorities,
             discovery: try OIDCDiscovery(configuration, authorities: parts.authorities),
-            tokens: try tokenEndpoints(parts, addresses), approvals: try approvalEndpoints(parts), logger: logger,
+            tokens: try tokenEndpoints(parts, addresses), approvals: try approvalEndpoints(parts),
+            revocation: globalTokenRevocation(parts, addresses),
+            signals: try signalEndpoint(parts, addresses), logger: logger,
             listening: { port in addresses.setHTTPS(host: configuration.bindAddress, port: port) })
         let listeners = Listeners(nodeAPI: nodeAPI, admin: admin, https: https)
         // Only the listeners come to an end by themselves: at the stop request, drained. The rest is cancelled then.
@@ -359,6 +361,40 @@ package struct ControlPlane: Sendable {
             tokens: ApproverTokens(issuers: configuration.approverIssuers, keys: keys, now: world.now),
             limiter: RateLimiter(perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
             randomBytes: world.randomBytes)
+    }
+
+    /// Ends a subject for whoever may ask from outside.
+    private func subjectRevocation(_ parts: Parts, _ addresses: Addresses) -> SubjectRevocation {
+        SubjectRevocation(
+            directory: parts.directory, registry: parts.registry, authorities: parts.authorities,
+            revocations: parts.revocations, names: tokenServiceNames(addresses), jwtIssuer: configuration.jwtIssuer)
+    }
+
+    private func globalTokenRevocation(_ parts: Parts, _ addresses: Addresses) -> GlobalTokenRevocation {
+        let clients = parts.clients
+        return GlobalTokenRevocation(
+            revocation: subjectRevocation(parts, addresses), registry: parts.registry, revocations: parts.revocations,
+            refusals: parts.refusals,
+            limiter: RateLimiter(perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
+            now: world.now, verifyPeer: { [world] in clients.verify($0.chain, at: world.now()) },
+            randomBytes: world.randomBytes)
+    }
+
+    /// Nothing where the operator listens to nobody.
+    private func signalEndpoint(_ parts: Parts, _ addresses: Addresses) throws -> SignalEndpoint? {
+        guard !configuration.signalIssuers.isEmpty else { return nil }
+        let documents = IssuerDocuments()
+        let keyring = try IssuerKeyring(
+            configuration.signalIssuers.map(\.issuer), now: world.now, observe: { [logger] in logger.report($0) },
+            fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
+        let receiver = SignalReceiver(
+            configuration.signalIssuers, keyring: keyring, revocation: subjectRevocation(parts, addresses),
+            audit: parts.log, refusals: parts.refusals, names: tokenServiceNames(addresses),
+            limiter: RateLimiter(perSecond: SignalReceiver.tokensPerSecond, now: world.now, sleep: world.sleep),
+            now: world.now, randomBytes: world.randomBytes, logger: logger)
+        return SignalEndpoint(
+            receiver: receiver,
+            limiter: RateLimiter(perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep))
     }
 
     private func x509popVerifier(_ parts: Parts) -> X509PoPVerifier? {

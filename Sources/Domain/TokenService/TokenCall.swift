@@ -80,6 +80,7 @@ package struct TokenServiceNames: Sendable, Hashable {
     package var consumptionEndpoint: String { base + "/oauth2/consume" }
     package var backchannelEndpoint: String { base + "/oauth2/bc-authorize" }
     package var transactionEndpoint: String { base + "/oauth2/txn-authorization" }
+    package var globalRevocationEndpoint: String { base + "/oauth2/global-token-revocation" }
 
     /// What an assertion of a client may name as its audience: the issuer, as RFC 7523bis wants, or the endpoint that the
     /// client calls, as older clients write it.

@@ -40,6 +40,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var socketApprovers: [UInt32: Person] = [:]
     /// Identity providers whose people answer approvals over HTTP.
     package var approverIssuers: [ApproverIssuer] = []
+    /// Transmitters whose security events end agents.
+    package var signalIssuers: [SignalIssuer] = []
     /// What is added to JWT- and WIT-SVIDs.
     package var claims = ClaimRules.none
     /// Host names beside that of `jwtIssuer` under which OIDC discovery answers.

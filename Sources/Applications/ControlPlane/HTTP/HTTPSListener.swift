@@ -20,7 +20,7 @@ struct HTTPSListener: Sendable {
     init(
         address: String, port: Int, identity: LiveIdentity, verifier: PeerVerifier, log: AuditLog,
         authorities: Authorities, discovery: OIDCDiscovery?, tokens: TokenEndpoints, approvals: ApprovalEndpoints?,
-        logger: Logger,
+        revocation: GlobalTokenRevocation, signals: SignalEndpoint?, logger: Logger,
         listening: @escaping @Sendable (_ port: Int) -> Void
     ) {
         let router = Router(context: HTTPContext.self, options: .autoGenerateHeadEndpoints)
@@ -30,6 +30,8 @@ struct HTTPSListener: Sendable {
         discovery?.register(on: router)
         tokens.register(on: router)
         approvals?.register(on: router)
+        revocation.register(on: router)
+        signals?.register(on: router)
         var quiet = logger
         // What the listener says of itself in health is said by the control plane already.
         quiet.logLevel = max(logger.logLevel, .warning)

@@ -19,7 +19,8 @@ struct RevocationService: Agentshield_Admin_V1_Revocation.SimpleServiceProtocol 
             let record = try await register.revoke(
                 subject, reason: request.reason,
                 expiresAt: end(request, of: subject),
-                latestEnd: latestEnd(of: subject), sparing: authorityKeys, by: caller.audit, requestID: caller.requestID
+                latestEnd: authorities.latestEnd(of: subject), sparing: authorityKeys, by: caller.audit,
+                requestID: caller.requestID
             )
             return Agentshield_Admin_V1_RevokedItem(record)
         } catch {
@@ -54,19 +55,6 @@ struct RevocationService: Agentshield_Admin_V1_Revocation.SimpleServiceProtocol 
     private func end(_ request: Agentshield_Admin_V1_RevokeRequest, of subject: RevokedSubject) -> UnixTime? {
         if case .agent = subject { return nil }
         return request.expiresAt == 0 ? nil : UnixTime(seconds: request.expiresAt)
-    }
-
-    /// Nothing lives longer than the authority that signed it: the latest end of them all bounds every credential.
-    private func latestEnd(of subject: RevokedSubject) -> UnixTime {
-        let kinds: Set<AuthorityRecord.Kind> =
-            switch subject {
-            // JWT-SVIDs, WIT-SVIDs and access tokens have a `jti`.
-            case .jwtID: [.jwt, .wit, .oauth, .entra]
-            case .chainRoot: [.oauth, .entra]
-            case .agent, .serial, .key: [.x509]
-            }
-        return authorities.records.filter { kinds.contains($0.kind) }.map(\.notAfter).max()
-            ?? UnixTime(milliseconds: .max)
     }
 
     /// Keys that are revoked with their authority. One that signs tokens no more may go by itself, with all its tokens.

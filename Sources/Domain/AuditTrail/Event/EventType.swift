@@ -39,6 +39,8 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let revocationPrune = EventType("revocation.prune")
     package static let revocationSign = EventType("revocation.sign")
     package static let revocationRefuse = EventType("revocation.refuse")
+    package static let signalReceive = EventType("signal.receive")
+    package static let signalRefuse = EventType("signal.refuse")
 
     // Registry.
     package static let entryCreate = EventType("entry.create")
@@ -126,6 +128,8 @@ package enum AuthMethod: String, Sendable, Hashable {
     case federatedAssertion = "federated_assertion"
     /// By an assertion that the operator of its blueprint got for it.
     case blueprintAssertion = "blueprint_assertion"
+    /// By a security event token that it has signed.
+    case securityEvent = "security_event"
     /// By a shared secret.
     case clientSecret = "client_secret"
     /// An ID token that a person's identity provider signed.

@@ -68,7 +68,7 @@ enum ConfigurationKey {
         "server": [
             "trust_domain", "data_dir", "bind_address", "bind_port", "https_port", "socket_path", "ca_ttl",
             "default_x509_svid_ttl", "default_jwt_svid_ttl", "default_wit_svid_ttl", "agent_ttl", "jwt_issuer",
-            "public_url", "trusted_issuers",
+            "public_url", "trusted_issuers", "signal_issuers",
             "oidc_domains",
             "oidc_set_key_use",
             "web_certificates", "federates_with", "federation_web_roots", "require_parent", "dns_names",

@@ -3,6 +3,7 @@ import ArgumentParser
 import Attestation
 import Authentication
 import ControlPlane
+import JOSE
 import Registry
 import SPIFFE
 
@@ -49,6 +50,13 @@ struct ServerOptions: ParsableArguments {
             what -trustedIssuer takes; repeat for more.
             """)
     var approverIssuers: [String] = []
+    @Option(
+        name: .flag("signalIssuer"),
+        help: """
+            Transmitter whose security events end agents with a federated credential of it: "URL [all] [audience=TEXT] \
+            [jwks_uri=URL] [jwks=FILE] [ca=FILE] [private] [loopback_http]"; all: every agent; repeat for more.
+            """)
+    var signalIssuers: [String] = []
     @Option(name: .flag("oidcDomain"), help: "A further host name for OIDC discovery; repeat for more.")
     var oidcDomains: [String] = []
     @Flag(name: .flag("oidcSetKeyUse"), help: "Say `use: sig` of the keys of OIDC discovery.")
@@ -153,6 +161,9 @@ struct ServerOptions: ParsableArguments {
         configuration.socketApprovers = Dictionary(approvers, uniquingKeysWith: { $1 })
         configuration.approverIssuers = try settings.list("approver_issuers", flag: approverIssuers).map {
             try parseApproverIssuer($0, settings.name("approver_issuers"))
+        }
+        configuration.signalIssuers = try settings.list("signal_issuers", flag: signalIssuers).map {
+            try parseSignalIssuer($0, settings.name("signal_issuers"))
         }
         configuration.claims = settings.file.claims
         configuration.oidcDomains = settings.list("oidc_domains", flag: oidcDomains)
@@ -315,7 +326,9 @@ private func parseFederation(_ text: String, _ name: String) throws -> Federatio
 }
 
 /// `URL [jwks_uri=URL] [jwks=FILE] [ca=FILE] [private] [loopback_http]`.
-private func parseTrustedIssuer(_ text: String, _ name: String) throws -> TrustedIssuer {
+private func parseTrustedIssuer(
+    _ text: String, _ name: String, algorithms: [JWSAlgorithm] = JWSAlgorithm.allCases
+) throws -> TrustedIssuer {
     let words = text.split(separator: " ").map { String($0) }
     guard let issuer = words.first else { throw CommandFailure("\(name): an issuer begins with its url") }
     var keysURL: String?
@@ -337,7 +350,8 @@ private func parseTrustedIssuer(_ text: String, _ name: String) throws -> Truste
     do {
         return try TrustedIssuer(
             issuer: issuer, jwksURI: keysURL, jwks: keys, roots: roots,
-            allowsPrivateAddresses: flags.contains("private"), allowsLoopbackHTTP: flags.contains("loopback_http"))
+            allowsPrivateAddresses: flags.contains("private"), allowsLoopbackHTTP: flags.contains("loopback_http"),
+            algorithms: algorithms)
     } catch {
         throw CommandFailure("\(name): `\(issuer)`: \(error)")
     }
@@ -374,6 +388,26 @@ private func parseApproverIssuer(_ text: String, _ name: String) throws -> Appro
     }
     return ApproverIssuer(
         issuer: try parseTrustedIssuer(rest.joined(separator: " "), name), audience: audience, claim: claim)
+}
+
+/// `URL [all] [audience=TEXT]`, and what other issuers have beside their URL.
+private func parseSignalIssuer(_ text: String, _ name: String) throws -> SignalIssuer {
+    var rest: [String] = []
+    var reachesAll = false
+    var audience: String?
+    for word in text.split(separator: " ").map(String.init) {
+        let prefix = "audience="
+        if word == "all" {
+            reachesAll = true
+        } else if word.hasPrefix(prefix), word.count > prefix.count {
+            audience = String(word.dropFirst(prefix.count))
+        } else {
+            rest.append(word)
+        }
+    }
+    // Whoever signs with anything else has no profile of shared signals that we know.
+    let issuer = try parseTrustedIssuer(rest.joined(separator: " "), name, algorithms: [.rs256, .es256])
+    return SignalIssuer(issuer: issuer, audience: audience, reachesAll: reachesAll)
 }
 
 /// `CHAIN:KEY`, or one file that holds both.

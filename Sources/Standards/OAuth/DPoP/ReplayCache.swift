@@ -53,6 +53,11 @@ package struct ReplayCache: Sendable {
         return .fresh
     }
 
+    /// Whether an identifier of a holder is remembered, as of the latest time that was seen.
+    package func contains(_ identifier: String, of holder: [UInt8]) -> Bool {
+        known.contains(Digest(identifier, of: holder))
+    }
+
     /// Whether nothing is left that has not ended at this time.
     package mutating func isEmpty(at now: Int64) -> Bool {
         latest = max(latest, now)

@@ -72,6 +72,7 @@ struct TokenMetadata: Sendable {
         // Not registered yet: the first is the draft's, the second our own.
         metadata.otherMembers["transaction_authorization_endpoint"] = .string(names.transactionEndpoint)
         metadata.otherMembers["token_consumption_endpoint"] = .string(names.consumptionEndpoint)
+        metadata.otherMembers["global_token_revocation_endpoint"] = .string(names.globalRevocationEndpoint)
         metadata.dpopAlgorithms = DPoPProof.algorithms.map(\.rawValue)
         metadata.issuesCertificateBoundTokens = true
         metadata.subjectTypesSupported = ["public"]
