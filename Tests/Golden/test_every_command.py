@@ -22,6 +22,7 @@ sys.path[:0] = [folder for folder in map(str, (HERE, HERE.parent / "Interop", HE
 
 from harness import domain as shield  # noqa: E402
 from harness.polling import eventually  # noqa: E402
+from harness.tokens import SVID_ASSERTION_TYPE, Tokens  # noqa: E402
 from test_golden import COMMANDS, compare, run  # noqa: E402
 from test_upstream import CA, pem, write  # noqa: E402
 
@@ -36,6 +37,7 @@ DIFFERENT = [
     (r"https://(127\.0\.0\.1|localhost):\d+", "https://ADDRESS"),
     (r"\b\d+ s\b", "DURATION"),
     (r"uid([: ])\d+", r"uid\1NUMBER"),
+    (r"(?m)^(Transaction +: )\S+", r"\1NAME"),
     (r"\b\d{10}\b", "SECONDS"),
     # How long the log is depends on what the node agent has reported, and columns are as wide as what stands in them.
     (r"(?m)^\d+(?=  *TIME|$)", "INDEX"),
@@ -97,7 +99,8 @@ class Transcript:
 
 @pytest.fixture(scope="module")
 def domain():
-    domain = shield.start_server("example.org", extra=["-agentTTL", "8s", "-logLevel", "error"])
+    domain = shield.start_server("example.org", extra=["-agentTTL", "8s", "-logLevel", "error",
+                                                           "-socketApprover", f"{os.geteuid()} alice@example.org"])  # fmt: skip
     try:
         shield.start_agent(domain, extra=["-adminSocketPath", str(domain.folder / "agent-admin.sock"), "-logLevel", "error"])
         yield domain
@@ -282,6 +285,7 @@ def directory(said: Transcript, domain, at: tuple) -> None:
     said.both("client-credential list", "-id", "a", *at)
     said.both("identity show", "-id", "a", *at)
     ids = [credential["id"] for credential in run_json("client-credential", "list", "-id", "a", *at)["client_credentials"]]
+    approvals(said, domain, at)
     said.each("client-credential delete", *(["-credentialID", id] for id in ids), "-id", "a", *at)
     said.each("federated-credential delete", ["-name", "flags"], ["-name", "az"], "-id", "a", *at)
     said.each("grant delete", *(["-id", grant["id"]] for grant in grants), *at)
@@ -289,6 +293,29 @@ def directory(said: Transcript, domain, at: tuple) -> None:
     said.both("identity list", "-state", "retired", *at)
     said.each("resource delete", ["-id", "api://b"], ["-id", "api://c"], *at)
     said.each("blueprint delete", ["-id", "one"], ["-id", "two"], *at)
+
+
+def approvals(said: Transcript, domain, at: tuple) -> None:
+    """An agent asks four times, and each form of an answer has its own."""
+    said.both("resource update", "-id", "api://b", "-approver", "alice@example.org", "-approvalScope", "read", *at)
+    said.each("grant create", *(["-agent", "b", "-resource", "api://b", "-details", '{"type": "payment"}', "-approval", time]
+                                for time in ("1m", "2m")), *at)  # fmt: skip
+    tokens = Tokens(domain)
+    asker = tokens.agent("asker")
+    tokens.grant(asker, "api://b", "read")
+    svid = tokens.jwt_svid(asker, tokens.issuer)
+    form = {"client_assertion": svid, "client_assertion_type": SVID_ASSERTION_TYPE, "resource": "api://b", "scope": "read"}
+    with tokens.web() as web:
+        for _ in range(4):
+            assert web.post("/oauth2/bc-authorize", data=form).status_code == 200
+    waiting = said.as_json("approvals list", *at)["approvals"]
+    said.readable("approvals list", "-agent", "b", *at)
+    ids = [approval["id"] for approval in waiting]
+    said.both("approvals show", "-id", ids[0], *at)
+    said.each("approvals approve", *(["-id", one["id"], "-hash", one["act_hash"]] for one in waiting[:2]), *at)
+    said.each("approvals deny", *(["-id", id] for id in ids[2:]), *at)
+    said.readable("approvals list", "-all", "-agent", "b", *at)
+    run_json("identity", "retire", "-id", "asker", *at)
 
 
 def the_log(said: Transcript, domain, at: tuple) -> None:

@@ -367,7 +367,7 @@ def test_people_answer_over_http(tokens):
         assert browser.get(url, headers=bearer).json()["act"]["scope"] == "pay"
         # The hash of what was seen, and nothing else.
         assert browser.post(f"{url}/approve", headers=bearer, json={}).status_code == 400
-        wrong = browser.post(f"{url}/approve", headers=bearer, json={"act_hash": "x" * 43})
+        wrong = browser.post(f"{url}/approve", headers=bearer, json={"act_hash": "0" * 64})
         assert wrong.status_code == 409 and wrong.json()["error"] == "other_act"
         done = browser.post(f"{url}/approve", headers=bearer, json={"act_hash": approval["act_hash"]})
         assert done.status_code == 200 and done.json()["answered_by"] == PAUL, done.text

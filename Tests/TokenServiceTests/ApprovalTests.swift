@@ -170,7 +170,7 @@ struct ApprovalTests {
             world.clock.advance(seconds: 300)
             await expectRefusal(.expiredToken) { try await world.fetch(asked, peer) }
             try await world.approvals.prune()
-            #expect(world.approvals.all.first?.stateName == "expired")
+            #expect(world.approvals.all.first?.stateName(at: world.clock.time) == "expired")
             #expect(try await world.events(.approvalExpire).count == 2)
         }
     }
@@ -417,7 +417,7 @@ struct ApprovalTests {
                 guard step != "approve" else {
                     // What is not known to be done may be done again, unless it is done.
                     if !isApproved, world.approvals.all.first?.state == .pending { try await world.approve(approval) }
-                    #expect(world.approvals.all.first?.stateName == "approved")
+                    #expect(world.approvals.all.first?.stateName(at: world.clock.time) == "approved")
                     return
                 }
                 if step == "fetch" { world.plan.arm(fault, atCall: call) }
@@ -427,7 +427,7 @@ struct ApprovalTests {
                     #expect(token == nil)
                     world.clock.advance(seconds: 5)
                     // A second token only if the first was never taken out of the register.
-                    let wasPending = world.approvals.all.first?.stateName == "approved"
+                    let wasPending = world.approvals.all.first?.stateName(at: world.clock.time) == "approved"
                     #expect(((try? await world.fetch(asked, peer)) != nil) == wasPending)
                     return
                 }
@@ -435,7 +435,7 @@ struct ApprovalTests {
                 world.plan.arm(fault, atCall: call)
                 #expect((try? await world.consume(issued, as: "b")) != true)
                 #expect(try await world.approvalStore.load() == world.approvals.all)
-                let wasUnspent = world.approvals.all.first?.stateName == "issued"
+                let wasUnspent = world.approvals.all.first?.stateName(at: world.clock.time) == "issued"
                 #expect(try await world.consume(issued, as: "b") == wasUnspent)
                 #expect(try await !world.consume(issued, as: "b"))
             }

@@ -18,6 +18,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
     /// Signed by the key of access tokens, and none.
     case blueprintAssertion
     case dpopProof
+    /// Signed by the SVID of the agent behind a resource.
+    case transactionChallenge
 
     /// The verifiers that take it, under the keys of its own trust domain; every other one refuses.
     var takers: Set<VerifierKind> {
@@ -40,6 +42,7 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .accessToken: [.accessToken]
         case .blueprintAssertion: [.blueprintAssertion]
         case .dpopProof: [.dpopProof]
+        case .transactionChallenge: [.transactionChallenge]
         }
     }
 
@@ -50,7 +53,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .jwtSVID: [.jwtSVID]
         case .witSVID: [.witSVID]
         case .root, .authority, .downstreamCA, .revocationSnapshot, .revocationList, .certificateRequest, .checkpoint,
-            .logProof, .bundleDocument, .x509popResponse, .accessToken, .blueprintAssertion, .dpopProof:
+            .logProof, .bundleDocument, .x509popResponse, .accessToken, .blueprintAssertion, .dpopProof,
+            .transactionChallenge:
             []
         }
     }
@@ -79,13 +83,16 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
     /// The token endpoint, about the client of a request.
     case blueprintAssertion
     case dpopProof
+    /// The transaction authorization endpoint.
+    case transactionChallenge
 
     /// Whether it judges without any key of a trust domain: its verdict is about form, or about the object's own key.
     var isWithoutTrust: Bool {
         switch self {
         case .certificateRequest, .bundleDocument, .anchor, .dpopProof: true
         case .x509SVID, .serverIdentity, .issuer, .jwtSVID, .witSVID, .revocationSnapshot, .checkpoint, .logProof,
-            .x509popResponse, .x509popExchange, .x509popExternal, .accessToken, .blueprintAssertion:
+            .x509popResponse, .x509popExchange, .x509popExternal, .accessToken, .blueprintAssertion,
+            .transactionChallenge:
             false
         }
     }
@@ -98,7 +105,7 @@ enum KeyPurpose: CaseIterable, Hashable, Sendable {
 
 /// The forms of signed JSON.
 enum TokenForm: CaseIterable, Hashable, Sendable {
-    case jwtSVID, witSVID, revocationSnapshot, accessToken, blueprintAssertion
+    case jwtSVID, witSVID, revocationSnapshot, accessToken, blueprintAssertion, transactionChallenge
 
     /// The one purpose whose keys sign it.
     var purpose: KeyPurpose {
@@ -107,6 +114,7 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .witSVID: .wit
         case .revocationSnapshot: .revocationSigner
         case .accessToken, .blueprintAssertion: .accessToken
+        case .transactionChallenge: .workload
         }
     }
 
@@ -118,6 +126,7 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .revocationSnapshot: .revocationSnapshot
         case .accessToken: .accessToken
         case .blueprintAssertion: .blueprintAssertion
+        case .transactionChallenge: .transactionChallenge
         }
     }
 }

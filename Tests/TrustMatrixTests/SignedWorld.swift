@@ -193,6 +193,10 @@ struct SignedWorld: Sendable {
             key: tokens)
         objects[.blueprintAssertion] = Offered(
             try blueprintAssertion(trustDomain, subject: entry.spiffeID.string, key: tokenKey), key: tokens)
+        objects[.transactionChallenge] = Offered(
+            try transactionChallenge(
+                trustDomain, key: JWSSigningKey(p256: workload, keyID: "workload"),
+                chain: objects[.workloadSVID]?.chain ?? []), key: workload)
         objects[.dpopProof] = Offered(
             Array(
                 try DPoPProof.sign(
@@ -228,6 +232,23 @@ struct SignedWorld: Sendable {
             operatorID: "operator", credentialKind: .x509SVID, tokenID: "assertion-1", issuedAt: now.seconds,
             expiresAt: now.seconds + 60)
         return Array(try CompactJWS.sign(type: BlueprintAssertion.type, payload: assertion.payload, key: key).utf8)
+    }
+
+    static func transactionChallenge(
+        _ trustDomain: TrustDomain, key: JWSSigningKey, chain: [[UInt8]]
+    ) throws -> [UInt8] {
+        let claims: JSONObject = [
+            "iss": "api://refund", "aud": .string(tokenIssuer(trustDomain)),
+            "iat": .number(JSONNumber(now.seconds)), "exp": .number(JSONNumber(now.seconds + 60)),
+            "jti": "challenge-1", "txn": "t", "authorization_details": [["type": "payment"]],
+        ]
+        return Array(
+            try CompactJWS.sign(
+                header: [
+                    ("typ", .string(UnverifiedTransactionChallenge.type)),
+                    ("x5c", .array(chain.map { .string(Base64.encode($0)) })),
+                ], payload: claims.serializedBytes, key: key
+            ).utf8)
     }
 
     private static func entry(_ trustDomain: TrustDomain, isDownstream: Bool) throws -> RegistrationEntry {

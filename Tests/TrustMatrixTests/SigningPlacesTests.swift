@@ -16,6 +16,7 @@ import Testing
         "Standards/OAuth/Tokens/AccessToken.swift": [.accessToken],
         "Domain/Issuance/Authorities/SigningAuthority.swift": [.accessToken, .blueprintAssertion],
         "Standards/OAuth/DPoP/DPoPProof.swift": [.dpopProof],
+        "Applications/AgentShield/Tokens/TransactionChallenge.swift": [.transactionChallenge],
         "Domain/Revocation/SignedRevocations.swift": [.revocationSnapshot],
         "Standards/TransparencyLog/SignedCheckpoint.swift": [.checkpoint, .logProof],
         "Domain/Attestation/X509PoP/X509PoPCredential.swift": [.x509popResponse],

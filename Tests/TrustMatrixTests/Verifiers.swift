@@ -93,6 +93,16 @@ struct Verifiers: Sendable {
             _ = try BlueprintAssertion.verify(
                 SecretText(object.text), issuer: world.tokenIssuer, tenant: world.trustDomain.name,
                 key: { id in world.accessTokenKeys.first { $0.keyID == id } }, now: now.seconds)
+        case .transactionChallenge:
+            let challenge = try UnverifiedTransactionChallenge(parsing: SecretText(object.text))
+            let svid = try X509SVIDVerifier.verify(
+                chain: challenge.certificates ?? [],
+                bundle: { $0 == world.trustDomain ? bundles[$0]?.x509Bundle : nil }, at: now)
+            guard svid.id == (try SPIFFEID(trustDomain: world.trustDomain, path: "/agents/refund")) else {
+                throw Refused()
+            }
+            let key = try JWSVerificationKey(derSPKI: svid.leaf.publicKey.derSPKI, keyID: nil)
+            _ = try challenge.verify(with: key, audience: world.tokenIssuer, now: now.seconds)
         case .dpopProof:
             let request = DPoPRequest(method: "POST", url: try SignedWorld.resource(), use: .tokenRequest)
             _ = try DPoPProof.verify(object.text, request: request, policy: DPoPPolicy(), now: now.seconds)

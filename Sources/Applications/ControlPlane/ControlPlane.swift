@@ -345,7 +345,8 @@ package struct ControlPlane: Sendable {
 
     private func approvalService(_ parts: Parts) -> ApprovalService {
         ApprovalService(
-            register: parts.approvals, directory: parts.directory, people: configuration.socketApprovers)
+            register: parts.approvals, directory: parts.directory, people: configuration.socketApprovers,
+            now: world.now)
     }
 
     /// Approvals over HTTP; nil where no identity provider signs people in.
@@ -360,7 +361,7 @@ package struct ControlPlane: Sendable {
             register: parts.approvals, directory: parts.directory,
             tokens: ApproverTokens(issuers: configuration.approverIssuers, keys: keys, now: world.now),
             limiter: RateLimiter(perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
-            randomBytes: world.randomBytes)
+            now: world.now, randomBytes: world.randomBytes)
     }
 
     /// Ends a subject for whoever may ask from outside.

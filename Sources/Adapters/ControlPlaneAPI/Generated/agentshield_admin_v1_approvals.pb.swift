@@ -37,7 +37,7 @@ package nonisolated struct Agentshield_Admin_V1_Approval: Sendable {
   /// What is to be approved, as canonical JSON: verified facts, nothing in the agent's words.
   package var act: String = String()
 
-  /// Base64url SHA-256 of the act.
+  /// Hex SHA-256 of the act.
   package var actHash: String = String()
 
   /// Name of the agent that asks.

@@ -43,7 +43,7 @@ public struct AgentTokenCaller: Sendable, Hashable {
         public let transactionID: String
         /// The approval, by which the audit log has it.
         public let approvalID: String
-        /// Base64url SHA-256 of what the person saw.
+        /// Hex SHA-256 of what the person saw.
         public let hash: String
     }
 

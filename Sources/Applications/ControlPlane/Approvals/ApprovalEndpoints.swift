@@ -16,6 +16,7 @@ struct ApprovalEndpoints: Sendable {
     let directory: AgentDirectory
     let tokens: ApproverTokens
     let limiter: RateLimiter
+    let now: @Sendable () -> UnixTime
     let randomBytes: @Sendable (Int) -> [UInt8]
 
     private static let maximumBody = 4096
@@ -23,7 +24,7 @@ struct ApprovalEndpoints: Sendable {
     func register(on router: Router<HTTPContext>) {
         router.get("approvals") { request, context in
             try await answer(request, context) { person, _ in
-                .array(register.all.filter { $0.state == .pending && register.concerns(person, $0) }.map(json))
+                .array(register.all.filter { $0.isOpen(at: now()) && register.concerns(person, $0) }.map(json))
             }
         }
         router.get("approvals/:id") { request, context in
@@ -104,7 +105,8 @@ struct ApprovalEndpoints: Sendable {
 
     private func json(_ approval: Approval) -> JSONValue {
         var json: JSONObject = [
-            "id": .string(approval.id), "state": .string(approval.stateName), "act": .object(approval.act.json),
+            "id": .string(approval.id), "state": .string(approval.stateName(at: now())),
+            "act": .object(approval.act.json),
             "act_hash": .string(approval.act.hash),
             "created_at": .number(JSONNumber(approval.createdAt.seconds)),
             "deadline": .number(JSONNumber(approval.deadline.seconds)),

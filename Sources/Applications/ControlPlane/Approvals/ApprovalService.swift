@@ -11,6 +11,7 @@ struct ApprovalService: Agentshield_Admin_V1_Approvals.SimpleServiceProtocol {
     let directory: AgentDirectory
     /// Whom the users of this machine are, by uid, when they answer on the administration socket.
     let people: [UInt32: Person]
+    let now: @Sendable () -> UnixTime
 
     private static let longestPage = 500
 
@@ -20,8 +21,9 @@ struct ApprovalService: Agentshield_Admin_V1_Approvals.SimpleServiceProtocol {
         try await answer(context) { _ in
             let agentID = request.identity.isEmpty ? nil : directory.snapshot.agent(calledBy: request.identity)?.id
             guard request.identity.isEmpty || agentID != nil else { throw RPCError(DirectoryError.agentNotFound) }
+            let time = now()
             let all = register.all.filter { approval in
-                (request.state.isEmpty || approval.stateName == request.state)
+                (request.state.isEmpty || approval.stateName(at: time) == request.state)
                     && (agentID == nil || approval.act.clientID == agentID)
             }
             var start = 0
@@ -84,7 +86,7 @@ struct ApprovalService: Agentshield_Admin_V1_Approvals.SimpleServiceProtocol {
         let snapshot = directory.snapshot
         var message = Agentshield_Admin_V1_Approval()
         message.id = approval.id
-        message.state = approval.stateName
+        message.state = approval.stateName(at: now())
         message.act = String(decoding: approval.act.json.canonicalBytes, as: UTF8.self)
         message.actHash = approval.act.hash
         message.agentName = snapshot.agent(approval.act.clientID)?.name.text ?? ""

@@ -1,6 +1,5 @@
 package import AgentDirectory
 package import AuditTrail
-import Crypto
 import JOSE
 package import OAuth
 package import SPIFFE
@@ -150,11 +149,6 @@ extension ApprovalRegister {
     }
 
     static func field(_ id: String, _ act: ApprovedAct) -> AuditEvent.ResourceField {
-        // In hexadecimal, as every hash in the log.
-        AuditEvent.ResourceField(kind: "approval", id: id, argsHash: act.hexHash)
+        AuditEvent.ResourceField(kind: "approval", id: id, argsHash: act.hash)
     }
-}
-
-extension ApprovedAct {
-    fileprivate var hexHash: String { HexText.encode(SHA256.hash(data: json.canonicalBytes)) }
 }

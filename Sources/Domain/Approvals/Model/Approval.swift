@@ -81,11 +81,11 @@ package struct Approval: Sendable, Equatable, Identifiable {
         }
     }
 
-    /// The word for the state.
-    package var stateName: String {
+    /// The word for the state: what nobody answered or fetched in time has expired, whether or not that was recorded yet.
+    package func stateName(at time: UnixTime) -> String {
         switch state {
-        case .pending: "pending"
-        case .approved: "approved"
+        case .pending: time < deadline ? "pending" : "expired"
+        case .approved: time < max(deadline, activeUntil ?? deadline) ? "approved" : "expired"
         case .denied: "denied"
         case .expired: "expired"
         case .redeemed: "issued"

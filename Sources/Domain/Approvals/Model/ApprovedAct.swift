@@ -50,8 +50,8 @@ package struct ApprovedAct: Sendable, Equatable {
         return json
     }
 
-    /// Base64url SHA-256 over the canonical form (RFC 8785) of ``json``.
-    package var hash: String { Base64URL.encode(Array(SHA256.hash(data: json.canonicalBytes))) }
+    /// Hex SHA-256 over the canonical form (RFC 8785) of ``json``, as the audit log has it too.
+    package var hash: String { HexText.encode(SHA256.hash(data: json.canonicalBytes)) }
 
     init(stored json: JSONObject) throws {
         guard let clientID = json["client_id"]?.stringValue, let agent = json["agent"]?.stringValue,
