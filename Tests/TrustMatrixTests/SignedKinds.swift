@@ -82,6 +82,10 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
     case accessToken
     /// The token endpoint, about the client of a request.
     case blueprintAssertion
+    /// The token endpoint, about tokens of issuers outside; here it is given our own keys, and takes nothing of ours.
+    case federatedAssertion
+    /// The receiver of signals, given our own keys.
+    case securityEvent
     case dpopProof
     /// The transaction authorization endpoint.
     case transactionChallenge
@@ -92,7 +96,7 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
         case .certificateRequest, .bundleDocument, .anchor, .dpopProof: true
         case .x509SVID, .serverIdentity, .issuer, .jwtSVID, .witSVID, .revocationSnapshot, .checkpoint, .logProof,
             .x509popResponse, .x509popExchange, .x509popExternal, .accessToken, .blueprintAssertion,
-            .transactionChallenge:
+            .transactionChallenge, .federatedAssertion, .securityEvent:
             false
         }
     }

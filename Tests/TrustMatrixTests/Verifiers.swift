@@ -103,10 +103,25 @@ struct Verifiers: Sendable {
             }
             let key = try JWSVerificationKey(derSPKI: svid.leaf.publicKey.derSPKI, keyID: nil)
             _ = try challenge.verify(with: key, audience: world.tokenIssuer, now: now.seconds)
+        case .federatedAssertion:
+            let assertion = try UnverifiedClientAssertion(parsing: SecretText(object.text))
+            let audiences = [SignedWorld.audience, BlueprintAssertion.audience]
+            _ = try assertion.verify(
+                with: key(assertion.keyID), policy: ClientAssertionPolicy(kind: .federated, audiences: audiences),
+                clientID: nil, now: now.seconds)
+        case .securityEvent:
+            let event = try UnverifiedSecurityEvent(parsing: object.bytes)
+            _ = try event.verify(with: key(event.keyID), audience: SignedWorld.audience, now: now.seconds)
         case .dpopProof:
             let request = DPoPRequest(method: "POST", url: try SignedWorld.resource(), use: .tokenRequest)
             _ = try DPoPProof.verify(object.text, request: request, policy: DPoPPolicy(), now: now.seconds)
         }
+    }
+
+    /// One of the keys for access tokens.
+    private func key(_ id: String?) throws -> JWSVerificationKey {
+        guard let id, let key = world.accessTokenKeys.first(where: { $0.keyID == id }) else { throw Refused() }
+        return key
     }
 
     private static let pki = P256.Signing.PrivateKey()
