@@ -31,6 +31,44 @@ struct DiscoveryTests {
         #expect(web.urls == [openID, oauth, keysURL])
     }
 
+    @Test(
+        "of a transmitter is asked in its own metadata first",
+        arguments: [
+            (
+                ["https://a.example/.well-known/ssf-configuration/b"],
+                "https://a.example/.well-known/ssf-configuration/b"
+            ),
+            (
+                [
+                    "https://a.example/.well-known/ssf-configuration/b",
+                    "https://a.example/b/.well-known/openid-configuration",
+                ], "https://a.example/b/.well-known/openid-configuration"
+            ),
+            (
+                [
+                    "https://a.example/.well-known/ssf-configuration/b",
+                    "https://a.example/b/.well-known/openid-configuration",
+                    "https://a.example/.well-known/oauth-authorization-server/b",
+                ], "https://a.example/.well-known/oauth-authorization-server/b"
+            ),
+        ])
+    func transmitter(asked: [String], found: String) async throws {
+        let web = IssuerWeb()
+        let issuer = "https://a.example/b"
+        let world = try KeyringWorld(web, issuer: TrustedIssuer(issuer: issuer, transmitsSignals: true))
+        web[found] = .text(metadata(issuer: issuer))
+        web[keysURL] = .text(keySet(jwk("a")))
+        #expect(try await world.keys("a") == ["a"])
+        #expect(web.urls == asked + [keysURL])
+    }
+
+    @Test("is nowhere where every place answers 404")
+    func nowhere() async throws {
+        let world = try KeyringWorld(IssuerWeb(), issuer: TrustedIssuer(issuer: issuerName, transmitsSignals: true))
+        #expect(await world.refusal("a") == .metadata(.status(404)))
+        #expect(world.web.urls.count == 3)
+    }
+
     @Test("is asked only once where the first answer is another than 404", arguments: [401, 403, 410, 500])
     func otherStatus(code: Int) async throws {
         let world = try KeyringWorld(IssuerWeb())

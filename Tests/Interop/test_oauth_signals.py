@@ -9,9 +9,12 @@ import joserfc.jwk
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from fastapi import FastAPI, HTTPException, Request
 from harness import domain as shield
 from harness.polling import eventually
+from harness.service import serving
 from harness.tokens import SVID_ASSERTION_TYPE, Tokens
+from harness.web import WebCA
 from joserfc import jwt as joserfc_jwt
 
 from wire.jws import public_jwk, sign
@@ -422,6 +425,40 @@ def test_an_issuer_that_sends_too_much(tokens):
     assert victim.state == "disabled"
     token = transmitter.token(transmitter.claims(nobody, CAEP + "session-revoked", aud="agentshield-stream"))
     eventually(lambda: transmitter.push(token).status_code == 202, "the issuer is taken again")
+
+
+@pytest.mark.parametrize("where", ["/.well-known/ssf-configuration", "/.well-known/openid-configuration"])
+def test_a_transmitter_that_publishes_its_keys(tmp_path, where):
+    """What is configured is the issuer's name: metadata and keys are found over TLS, as SSF 1.0 §7 has it"""
+    ca, asked = WebCA(), []
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    async def answer(path: str, request: Request):
+        asked.append(f"/{path}")
+        issuer = str(request.base_url).rstrip("/")
+        if asked[-1] == where:
+            return {"spec_version": "1_0", "issuer": issuer, "jwks_uri": f"{issuer}/keys", "delivery_methods_supported": ["urn:ietf:rfc:8935"]}
+        if asked[-1] == "/keys":
+            return {"keys": [public_jwk(RSA_KEY) | {"kid": "rsa", "alg": "RS256", "use": "sig"}]}
+        raise HTTPException(404)
+
+    with serving(app, ca.certificate(tmp_path, "localhost")) as issuer:
+        flags = ["-signalIssuer", f"{issuer} all private ca={ca.root_file(tmp_path)}"]
+        domain = shield.start_server("oauth-live-signals.test", extra=flags)
+        try:
+            tokens = Tokens(domain)
+            tokens.resource(RESOURCE, "read")
+            victim, transmitter = Victim(tokens, home=None), Transmitter(tokens, issuer)
+            assert transmitter.send(victim.subjects()["uri"], CAEP + "session-revoked").status_code == 202
+            assert victim.state == "disabled" and victim.is_barred()
+            # Once, whatever comes: the keys are kept.
+            assert transmitter.send(victim.subjects()["uri"], CAEP + "session-revoked").status_code == 202
+            assert asked.count("/keys") == 1 and asked[-2:] == [where, "/keys"]
+            assert asked[0] == "/.well-known/ssf-configuration"
+            assert domain.stop() == [0]
+        finally:
+            domain.discard()
 
 
 def test_nobody_listens_where_nobody_is_listed():

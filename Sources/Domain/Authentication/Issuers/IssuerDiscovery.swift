@@ -9,13 +9,24 @@ enum IssuerDiscovery {
     /// Largest document that is read, in bytes.
     static let maximumBytes = 64 << 10
 
+    /// Where to ask, in this order, each where there is nothing at the one before.
+    static func locations(of issuer: TrustedIssuer) throws(IssuerKeyError) -> [WebURL] {
+        let usual = [try openIDLocation(of: issuer), try authorizationServerLocation(of: issuer)]
+        return issuer.transmitsSignals ? [try transmitterLocation(of: issuer)] + usual : usual
+    }
+
+    /// Before the issuer's path (Shared Signals Framework 1.0 §7.2).
+    private static func transmitterLocation(of issuer: TrustedIssuer) throws(IssuerKeyError) -> WebURL {
+        try url(issuer.url.origin + "/.well-known/ssf-configuration" + path(of: issuer))
+    }
+
     /// Behind the issuer's path.
-    static func openIDLocation(of issuer: TrustedIssuer) throws(IssuerKeyError) -> WebURL {
+    private static func openIDLocation(of issuer: TrustedIssuer) throws(IssuerKeyError) -> WebURL {
         try url(issuer.url.origin + path(of: issuer) + "/.well-known/openid-configuration")
     }
 
     /// Before the issuer's path.
-    static func authorizationServerLocation(of issuer: TrustedIssuer) throws(IssuerKeyError) -> WebURL {
+    private static func authorizationServerLocation(of issuer: TrustedIssuer) throws(IssuerKeyError) -> WebURL {
         try url(issuer.url.origin + "/.well-known/oauth-authorization-server" + path(of: issuer))
     }
 

@@ -164,14 +164,16 @@ package final class IssuerKeyring: Sendable {
 
     /// Where the issuer's metadata say that its keys are.
     private func discover(_ issuer: TrustedIssuer) async throws(IssuerKeyError) -> WebURL {
-        let document: IssuerDocument
-        do throws(IssuerKeyError) {
-            document = try await metadata(at: IssuerDiscovery.openIDLocation(of: issuer), of: issuer)
-        } catch {
-            guard error == .metadata(.status(404)) else { throw error }
-            document = try await metadata(at: IssuerDiscovery.authorizationServerLocation(of: issuer), of: issuer)
+        let nothingThere = IssuerKeyError.metadata(.status(404))
+        for location in try IssuerDiscovery.locations(of: issuer) {
+            do throws(IssuerKeyError) {
+                let document = try await metadata(at: location, of: issuer)
+                return try IssuerDiscovery.keysURL(in: document.bytes, of: issuer)
+            } catch {
+                guard error == nothingThere else { throw error }
+            }
         }
-        return try IssuerDiscovery.keysURL(in: document.bytes, of: issuer)
+        throw nothingThere
     }
 
     private func metadata(

@@ -37,6 +37,8 @@ package struct TrustedIssuer: Sendable, Equatable {
     package let algorithms: [JWSAlgorithm]
     /// How long from now its assertions may last at most, in seconds; nil leaves it to the server.
     package let maximumAssertionLifetime: Int64?
+    /// Whether it transmits signals: the metadata of transmitters are asked first then.
+    package let transmitsSignals: Bool
 
     /// - Parameters:
     ///   - issuer: an `https` URL without query and fragment, exactly as it stands in assertions.
@@ -45,7 +47,8 @@ package struct TrustedIssuer: Sendable, Equatable {
     package init(
         issuer: String, jwksURI: String? = nil, jwks: [UInt8]? = nil, roots: Roots = .system,
         allowsPrivateAddresses: Bool = false, allowsLoopbackHTTP: Bool = false,
-        algorithms: [JWSAlgorithm] = JWSAlgorithm.allCases, maximumAssertionLifetime: Int64? = nil
+        algorithms: [JWSAlgorithm] = JWSAlgorithm.allCases, maximumAssertionLifetime: Int64? = nil,
+        transmitsSignals: Bool = false
     ) throws(TrustedIssuerError) {
         guard issuer.utf8.count <= Self.maximumIssuerBytes, let url = try? WebURL(issuer), !url.hasFragment,
             url.query == nil,
@@ -60,6 +63,7 @@ package struct TrustedIssuer: Sendable, Equatable {
         self.allowsLoopbackHTTP = allowsLoopbackHTTP
         self.algorithms = algorithms
         self.maximumAssertionLifetime = maximumAssertionLifetime
+        self.transmitsSignals = transmitsSignals
         switch (jwksURI, jwks) {
         case (nil, nil): keySource = .discovery
         case (let text?, nil):

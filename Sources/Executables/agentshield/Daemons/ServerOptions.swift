@@ -327,7 +327,7 @@ private func parseFederation(_ text: String, _ name: String) throws -> Federatio
 
 /// `URL [jwks_uri=URL] [jwks=FILE] [ca=FILE] [private] [loopback_http]`.
 private func parseTrustedIssuer(
-    _ text: String, _ name: String, algorithms: [JWSAlgorithm] = JWSAlgorithm.allCases
+    _ text: String, _ name: String, algorithms: [JWSAlgorithm] = JWSAlgorithm.allCases, transmitsSignals: Bool = false
 ) throws -> TrustedIssuer {
     let words = text.split(separator: " ").map { String($0) }
     guard let issuer = words.first else { throw CommandFailure("\(name): an issuer begins with its url") }
@@ -351,7 +351,7 @@ private func parseTrustedIssuer(
         return try TrustedIssuer(
             issuer: issuer, jwksURI: keysURL, jwks: keys, roots: roots,
             allowsPrivateAddresses: flags.contains("private"), allowsLoopbackHTTP: flags.contains("loopback_http"),
-            algorithms: algorithms)
+            algorithms: algorithms, transmitsSignals: transmitsSignals)
     } catch {
         throw CommandFailure("\(name): `\(issuer)`: \(error)")
     }
@@ -406,7 +406,8 @@ private func parseSignalIssuer(_ text: String, _ name: String) throws -> SignalI
         }
     }
     // Whoever signs with anything else has no profile of shared signals that we know.
-    let issuer = try parseTrustedIssuer(rest.joined(separator: " "), name, algorithms: [.rs256, .es256])
+    let issuer = try parseTrustedIssuer(
+        rest.joined(separator: " "), name, algorithms: [.rs256, .es256], transmitsSignals: true)
     return SignalIssuer(issuer: issuer, audience: audience, reachesAll: reachesAll)
 }
 
