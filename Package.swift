@@ -96,6 +96,7 @@ let adapters: [Target] = [
         ]),
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
     library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
+    library("Adapters", "ClientCertificates", ["SPIFFE", x509, asn1]),
     library("Adapters", "WebFetch", ["JOSE", "OAuth", "Authentication", nioCore, nioPosix, nioSSL, nioHTTP1]),
     library("Adapters", "BundleEndpointClient", ["SPIFFE", "PeerTLS", "WebFetch"]),
     library(
@@ -126,6 +127,7 @@ let applications: [Target] = [
             "AgentDirectory", "Approvals",
             "Issuance", "TokenService", "Revocation", "SQLiteStorage",
             "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch", "ControlPlaneAPI", "Observability",
+            "ClientCertificates",
             logging,
             lifecycle, grpcCore,
             grpcProtobuf, protobuf,
@@ -234,7 +236,7 @@ let testTargets: [Target] = [
             "Issuance", "JOSE",
             "OAuth",
             "Registry",
-            "Revocation", "SPIFFE", "TransparencyLog", crypto,
+            "Revocation", "SPIFFE", "TransparencyLog", "TestPKI", x509, crypto,
         ]),
     tests("RevocationTests", ["Revocation", "AgentShieldTesting", "SPIFFE", "JOSE", crypto]),
     tests(
@@ -254,10 +256,20 @@ let testTargets: [Target] = [
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", "TestPrograms", crypto, x509, asn1]),
     tests("TransparencyLogTests", ["TransparencyLog", crypto]),
-    tests("PeerTLSTests", ["PeerTLS", "AgentShieldTesting", "TestPrograms", "SPIFFE", nioCore, nioPosix, nioSSL]),
+    // What several of them need of a PKI that is not ours.
+    .target(
+        name: "TestPKI", dependencies: ["SPIFFE", x509, asn1, crypto], path: "Tests/TestPKI",
+        swiftSettings: houseSettings),
+    tests("ClientCertificatesTests", ["ClientCertificates", "SPIFFE", "AgentShieldTesting", "TestPKI", x509]),
+    tests(
+        "PeerTLSTests",
+        ["PeerTLS", "AgentShieldTesting", "TestPrograms", "TestPKI", "SPIFFE", nioCore, nioPosix, nioSSL]),
     tests(
         "PeerHTTPTests",
-        ["PeerHTTP", "PeerTLS", "AgentShieldTesting", "SPIFFE", hummingbird, nioCore, nioPosix, nioSSL, logging]),
+        [
+            "PeerHTTP", "PeerTLS", "AgentShieldTesting", "TestPKI", "SPIFFE", hummingbird, nioCore, nioPosix, nioSSL,
+            logging,
+        ]),
     tests(
         "AgentShieldTests",
         [

@@ -243,6 +243,8 @@ struct RulesTests {
         credential("a DNS name in upper case", .badCertificate) { .certificateName(.dns("Agent.example.org")) },
         credential("an empty DNS name", .badCertificate) { .certificateName(.dns("")) },
         credential("a URI", nil) { .certificateName(.uri("urn:agent:1")) },
+        credential("a SPIFFE ID", .badCertificate) { .certificateName(.uri("spiffe://example.org/a")) },
+        credential("a SPIFFE ID in upper case", .badCertificate) { .certificateName(.uri("SPIFFE://example.org/a")) },
         credential("no URI", .badCertificate) { .certificateName(.uri("agent 1")) },
         credential("an end that has been", .badEnd, expiresAt: now) { .key(try Keys.p256()) },
         Row("a secret of a retired agent", .agentRetired) { bed in

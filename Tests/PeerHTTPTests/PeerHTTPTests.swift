@@ -7,6 +7,7 @@ import NIOSSL
 import PeerHTTP
 import PeerTLS
 import SPIFFE
+import TestPKI
 import Testing
 
 struct PeerHTTPTests {
@@ -19,15 +20,23 @@ struct PeerHTTPTests {
 
     /// Serves `GET /`, which answers with the caller's ID, around `body`.
     private func serving(
-        _ clientCertificate: LiveIdentity.ClientCertificate, _ body: @escaping @Sendable (Int) async throws -> Void
+        _ clientCertificate: LiveIdentity.ClientCertificate, admitsUnverified: Bool = false,
+        _ body: @escaping @Sendable (Int) async throws -> Void
     ) async throws {
         let identity = try LiveIdentity(TLSIdentity(svid: own.svid("/server"), bundles: own.bundles))
         let verifier = PeerVerifier(identity: identity, authorizer: .anyVerified, now: clock.now)
         let router = Router()
-        router.get("/") { _, _ in HTTPPeer.current?.id.string ?? "nobody" }
+        router.get("/") { _, _ in
+            guard let certificate = HTTPPeer.unverifiedCertificate else {
+                return HTTPPeer.current?.id.string ?? "nobody"
+            }
+            return "\(HTTPPeer.current == nil ? "nobody" : "somebody") with \(certificate.leaf.sha256.prefix(8))"
+        }
         let (ports, port) = AsyncStream<Int>.makeStream()
         let app = Application(
-            router: router, server: .peerTLS(identity, clientCertificate: clientCertificate, verifier: verifier),
+            router: router,
+            server: .peerTLS(
+                identity, clientCertificate: clientCertificate, verifier: verifier, admitsUnverified: admitsUnverified),
             configuration: .init(address: .hostname("127.0.0.1", port: 0)),
             onServerRunning: { port.yield($0.localAddress?.port ?? 0) },
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
@@ -92,6 +101,83 @@ struct PeerHTTPTests {
                     NIOSSLClientHandler(context: context, serverHostname: nil))
             }
             #expect(text.split(separator: "nobody", omittingEmptySubsequences: false).count == 3)
+        }
+    }
+
+    /// A client with any certificate, which looks at nothing of the server's.
+    private func ask(_ port: Int, with chain: [TestPKI.Holder], key: TestPKI.Holder? = nil) async throws -> String {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.certificateVerification = .none
+        configuration.certificateChain = try chain.map {
+            .certificate(try NIOSSLCertificate(bytes: $0.der, format: .der))
+        }
+        configuration.privateKey = .privateKey(
+            try NIOSSLPrivateKey(bytes: Array((key ?? chain[0]).key.derRepresentation), format: .der))
+        let context = try NIOSSLContext(configuration: configuration)
+        return try await ask(port) { channel in
+            try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: nil))
+        }
+    }
+
+    @Test func `a certificate that is no SVID is nobody's, and shown only where it is asked for`() async throws {
+        let pki = TestPKI(now: clock.time)
+        let holder = try pki.make(.client())
+        let text = "nobody with \(try presented(holder).leaf.sha256.prefix(8))"
+        try await serving(.requested, admitsUnverified: true) { port in
+            let answer = try await ask(port, with: [holder])
+            #expect(answer.split(separator: text, omittingEmptySubsequences: false).count == 3)
+            let own = try await ask(port, as: own.svid("/one"))
+            #expect(own.split(separator: "spiffe://own.example/one", omittingEmptySubsequences: false).count == 3)
+        }
+        for mode in [LiveIdentity.ClientCertificate.requested, .required] {
+            try await serving(mode) { port in
+                let answer = try? await ask(port, with: [holder])
+                #expect(answer?.contains("200") != true)
+            }
+        }
+        try await serving(.required, admitsUnverified: true) { port in
+            let answer = try? await ask(port, with: [holder])
+            #expect(answer?.contains("200") != true)
+        }
+    }
+
+    @Test func `a certificate within limits, and an SVID that does not verify in no way`() async throws {
+        let pki = TestPKI(now: clock.time)
+        let root = try pki.make(.authority("root"))
+        let stranger = try TestTrustDomain("own.example", clock: clock)
+        let refused: [(String, [TestPKI.Holder])] = [
+            ("too long", try [pki.make(.client(), by: root)] + Array(repeating: root, count: 5)),
+            (
+                "too large",
+                [
+                    try pki.make(
+                        .client { $0.names = (0..<2000).map { .dnsName("name-\($0).example.org") } }, by: root)
+                ]
+            ),
+            (
+                "an ID from elsewhere",
+                [
+                    try pki.make(
+                        .client { $0.names = [.uniformResourceIdentifier("spiffe://own.example/one")] }, by: root)
+                ]
+            ),
+            (
+                "an ID of no trust domain",
+                [
+                    try pki.make(
+                        .client { $0.names = [.uniformResourceIdentifier("SPIFFE:x"), .dnsName("a")] }, by: root)
+                ]
+            ),
+        ]
+        try await serving(.requested, admitsUnverified: true) { port in
+            for (name, chain) in refused {
+                let answer = try? await ask(port, with: chain)
+                #expect(answer?.contains("200") != true, "\(name)")
+            }
+            let svid = try? await ask(port, as: stranger.svid("/one"))
+            #expect(svid?.contains("200") != true)
+            let long = try await ask(port, with: [pki.make(.client(), by: root)] + Array(repeating: root, count: 4))
+            #expect(long.contains("nobody with"))
         }
     }
 

@@ -8,20 +8,25 @@ import Synchronization
 /// A server that sends back what it gets and remembers everything else.
 final class EchoServer: Sendable {
     let peers = Mutex<[SPIFFEID?]>([])
+    /// Certificates that nobody has verified.
+    let presented = Mutex<[PresentedCertificate]>([])
     let errors = Mutex<[any Error]>([])
     let receivedBytes = Mutex(0)
     private let listener = Mutex<(any Channel)?>(nil)
 
     func start(
-        _ identity: LiveIdentity, clientCertificate: LiveIdentity.ClientCertificate = .required, verifier: PeerVerifier
+        _ identity: LiveIdentity, clientCertificate: LiveIdentity.ClientCertificate = .required, verifier: PeerVerifier,
+        admitsUnverified: Bool = false
     ) async throws {
+        let unverified =
+            admitsUnverified
+            ? UnverifiedPeers { certificate in self.presented.withLock { $0.append(certificate) } } : nil
         let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.addServerTLS(identity, clientCertificate: clientCertificate, verifier: verifier) {
-                        peer in
-                        self.peers.withLock { $0.append(peer?.id) }
-                    }
+                    try channel.addServerTLS(
+                        identity, clientCertificate: clientCertificate, verifier: verifier, unverified: unverified,
+                        completed: { peer in self.peers.withLock { $0.append(peer?.id) } })
                     try channel.pipeline.syncOperations.addHandler(Echo(server: self))
                 }
             }

@@ -30,6 +30,8 @@ final class TokenWorld: Sendable {
     let service: TokenService
     /// What happens while the keys of the issuer `slow` are fetched.
     let whileFetching: Event
+    /// Whom the authorities outside vouch for, by the DER of the leaf, and until when.
+    let vouchedFor: Vouched
 
     /// Something that a test lets happen later.
     final class Event: Sendable {
@@ -38,6 +40,17 @@ final class TokenWorld: Sendable {
         func set(_ body: @escaping @Sendable () -> Void) { self.body.withLock { $0 = body } }
 
         func happen() { body.withLock(\.self)?() }
+    }
+
+    /// The verdicts of authorities outside.
+    final class Vouched: Sendable {
+        private let ends = Mutex<[[UInt8]: UnixTime]>([:])
+
+        func add(_ certificate: PresentedCertificate, until end: UnixTime) {
+            ends.withLock { $0[certificate.leaf.der] = end }
+        }
+
+        func end(of certificate: PresentedCertificate) -> UnixTime? { ends.withLock { $0[certificate.leaf.der] } }
     }
 
     /// The directory, which tests change.
@@ -108,6 +121,8 @@ final class TokenWorld: Sendable {
             now: clock.now,
             randomBytes: Self.randomBytes)
         self.approvals = approvals
+        let vouchedFor = Vouched()
+        self.vouchedFor = vouchedFor
         service = TokenService(
             directory: { directory.snapshot }, authorities: authorities, revocations: revocations,
             approvals: approvals, audit: log,
@@ -124,6 +139,12 @@ final class TokenWorld: Sendable {
                         guard let document = try? OutsideIssuer.document("slow") else { throw .timeout }
                         return IssuerDocument(bytes: document)
                     }),
+                certificates: OutsideCertificates { certificate, _ throws(OutsideCertificateError) in
+                    guard let end = vouchedFor.end(of: certificate) else {
+                        throw OutsideCertificateError(reason: "nobody vouches for it")
+                    }
+                    return end
+                },
                 verifiedSVID: { chain in
                     try? X509SVIDVerifier.verify(
                         chain: chain, bundle: { _ in authorities.x509Bundle }, at: clock.time)
@@ -207,13 +228,13 @@ final class TokenWorld: Sendable {
 
     func call(
         _ fields: [String: String], authorization: String? = nil, proofs: [String] = [],
-        peer: VerifiedX509SVID? = nil, profile: TokenProfile = .standard
+        peer: VerifiedX509SVID? = nil, presented: PresentedCertificate? = nil, profile: TokenProfile = .standard
     ) throws -> TokenCall {
         var fields = fields
         if fields["grant_type"] == nil { fields["grant_type"] = "client_credentials" }
         return TokenCall(
             form: FormParameters(fields.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }),
-            authorization: authorization, proofs: proofs, peer: peer,
+            authorization: authorization, proofs: proofs, peer: peer, presented: presented,
             url: try WebURL(Self.names.tokenEndpoint(profile)), profile: profile, address: "192.0.2.1", requestID: "r")
     }
 

@@ -17,23 +17,26 @@ package struct PeerHTTPChannel: ServerChildChannel {
     private let identity: LiveIdentity
     private let clientCertificate: LiveIdentity.ClientCertificate
     private let verifier: PeerVerifier
+    private let admitsUnverified: Bool
 
     package init(
         _ base: HTTP1Channel, identity: LiveIdentity, clientCertificate: LiveIdentity.ClientCertificate,
-        verifier: PeerVerifier
+        verifier: PeerVerifier, admitsUnverified: Bool = false
     ) {
         self.base = base
         self.identity = identity
         self.clientCertificate = clientCertificate
         self.verifier = verifier
+        self.admitsUnverified = admitsUnverified
     }
 
     package func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         let box = HTTPPeer.Box()
+        let unverified = admitsUnverified ? UnverifiedPeers { box.set(unverified: $0) } : nil
         return channel.eventLoop.makeCompletedFuture {
-            try channel.addServerTLS(identity, clientCertificate: clientCertificate, verifier: verifier) { peer in
-                box.set(peer)
-            }
+            try channel.addServerTLS(
+                identity, clientCertificate: clientCertificate, verifier: verifier,
+                unverified: unverified, completed: { box.set($0) })
         }.flatMap {
             base.setup(channel: channel, logger: logger).map { base in
                 let value = Value(base: base, box: box)
@@ -56,14 +59,18 @@ package struct PeerHTTPChannel: ServerChildChannel {
 
 extension HTTPServerBuilder {
     /// HTTP/1.1 over TLS 1.3 with a live identity; the peer is in ``HTTPPeer/current``.
+    ///
+    /// - Parameter admitsUnverified: whether clients may show certificates that are no SVIDs. Those are in
+    ///   ``HTTPPeer/unverifiedCertificate``, and nowhere else.
     package static func peerTLS(
         _ identity: LiveIdentity, clientCertificate: LiveIdentity.ClientCertificate, verifier: PeerVerifier,
+        admitsUnverified: Bool = false,
         configuration: HTTP1Channel.Configuration = HTTP1Channel.Configuration(idleTimeout: .seconds(60))
     ) -> HTTPServerBuilder {
         HTTPServerBuilder { responder in
             PeerHTTPChannel(
                 HTTP1Channel(responder: responder, configuration: configuration), identity: identity,
-                clientCertificate: clientCertificate, verifier: verifier)
+                clientCertificate: clientCertificate, verifier: verifier, admitsUnverified: admitsUnverified)
         }
     }
 }

@@ -67,12 +67,17 @@ package final class PeerVerifier: Sendable {
 
     /// Verifies certificates as NIOSSL hands them to a custom callback.
     package func verify(_ certificates: [NIOSSLCertificate]) throws(Refusal) -> VerifiedX509SVID {
+        try verify(Self.der(of: certificates))
+    }
+
+    /// Certificates of the TLS library as DER.
+    static func der(of certificates: [NIOSSLCertificate]) throws(Refusal) -> [[UInt8]] {
         var chain: [[UInt8]] = []
         for certificate in certificates {
             guard let der = try? certificate.toDERBytes() else { throw .unreadable }
             chain.append(der)
         }
-        return try verify(chain)
+        return chain
     }
 
     /// Judges the peer of a resumed session anew: its certificate may have expired and its authority may be gone.

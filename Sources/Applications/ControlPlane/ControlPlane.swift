@@ -117,6 +117,7 @@ package struct ControlPlane: Sendable {
                 jwtIssuer: configuration.jwtIssuer, claims: configuration.claims),
             revocations: revocations, now: world.now, randomBytes: world.randomBytes)
         let webCertificates = try WebCertificateFiles(configuration.webCertificates)
+        let clientAuthorities = try configuration.clientAuthorities.map { try ClientAuthorityFile($0) }
         let identity = try await ServerIdentity.open(
             issuer: issuer, names: configuration.certificateNames,
             webCertificates: webCertificates.certificates, now: world.now, randomBytes: world.randomBytes)
@@ -126,8 +127,8 @@ package struct ControlPlane: Sendable {
         let refusals = RefusalRecorder(log: log, now: world.now, sleep: world.sleep)
         let parts = Parts(
             registry: registry, directory: directory, approvals: approvals, authorities: authorities, issuer: issuer,
-            identity: identity,
-            webCertificates: webCertificates, federation: federation, log: log, refusals: refusals,
+            identity: identity, webCertificates: webCertificates, clientAuthorities: clientAuthorities,
+            federation: federation, log: log, refusals: refusals,
             intake: SpoolIntake(log: log, cursors: data.spoolCursors), revocations: revocations,
             publisher: RevocationPublisher(
                 register: revocations, issuer: issuer, audit: log, now: world.now, randomBytes: world.randomBytes),
@@ -151,6 +152,7 @@ package struct ControlPlane: Sendable {
         let issuer: Issuer
         let identity: ServerIdentity
         let webCertificates: WebCertificateFiles
+        let clientAuthorities: ClientAuthorityFile?
         let federation: FederationKeeper
         let log: AuditLog
         let refusals: RefusalRecorder
@@ -239,6 +241,10 @@ package struct ControlPlane: Sendable {
         }
         group.addTask {
             await parts.webCertificates.run(sleep: world.sleep, logger: logger)
+            return false
+        }
+        group.addTask {
+            await parts.clientAuthorities?.run(sleep: world.sleep, logger: logger)
             return false
         }
         group.addTask {
@@ -332,6 +338,7 @@ package struct ControlPlane: Sendable {
                 refusals: parts.refusals,
                 trust: ClientTrust(
                     jwtAuthorities: { keys.keys(of: $0) }, issuers: issuers,
+                    certificates: parts.clientAuthorities?.judgement,
                     verifiedSVID: { [world] in clients.verify($0, at: world.now()) }),
                 names: names,
                 now: world.now,

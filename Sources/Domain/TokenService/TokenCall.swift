@@ -10,6 +10,8 @@ package struct TokenCall: Sendable {
     package let proofs: [String]
     /// The verified X.509-SVID of the connection, if it showed one.
     package let peer: VerifiedX509SVID?
+    /// A certificate of the connection that is no SVID; nobody has verified it.
+    package let presented: PresentedCertificate?
     /// The URL of the request as its client knows it, without query.
     package let url: WebURL
     /// Which of our endpoints it is.
@@ -20,13 +22,14 @@ package struct TokenCall: Sendable {
     package let requestID: String
 
     package init(
-        form: FormParameters, authorization: String?, proofs: [String], peer: VerifiedX509SVID?, url: WebURL,
-        profile: TokenProfile, address: String, requestID: String
+        form: FormParameters, authorization: String?, proofs: [String], peer: VerifiedX509SVID?,
+        presented: PresentedCertificate? = nil, url: WebURL, profile: TokenProfile, address: String, requestID: String
     ) {
         self.form = form
         self.authorization = authorization
         self.proofs = proofs
         self.peer = peer
+        self.presented = presented
         self.url = url
         self.profile = profile
         self.address = address

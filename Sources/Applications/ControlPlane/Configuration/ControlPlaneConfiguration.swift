@@ -50,6 +50,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var oidcSetKeyUse = false
     /// Certificates that HTTPS shows to clients that ask for one of their names.
     package var webCertificates: [WebCertificateFile] = []
+    /// PEM file with the authorities outside whose certificates authenticate clients of the token service (`tls_client_auth`).
+    package var clientAuthorities: String?
     /// Federation relationships that win over stored ones.
     package var federation: [FederationRelationship] = []
     /// File with the authorities that `https_web` endpoints are verified with; nil means those of the operating system.

@@ -10,7 +10,8 @@ import SPIFFE
 import ServiceLifecycle
 
 /// The HTTPS listener: TLS 1.3 with the server's own SVID, or with an operator's certificate for the name that the client
-/// asks for; a client certificate is asked for and not required.
+/// asks for; a client certificate is asked for and not required. One that is no SVID is nobody's identity: the token service
+/// alone gets to see it.
 struct HTTPSListener: Sendable {
     private let group: ServiceGroup
     private let address: String
@@ -37,7 +38,8 @@ struct HTTPSListener: Sendable {
         quiet.logLevel = max(logger.logLevel, .warning)
         let application = Application(
             router: router,
-            server: .peerTLS(identity, clientCertificate: .requested, verifier: verifier),
+            server: .peerTLS(
+                identity, clientCertificate: .requested, verifier: verifier, admitsUnverified: true),
             configuration: ApplicationConfiguration(address: .hostname(address, port: port), serverName: nil),
             onServerRunning: { channel in
                 if let port = channel.localAddress?.port { listening(port) }

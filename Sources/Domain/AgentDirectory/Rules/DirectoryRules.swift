@@ -179,7 +179,9 @@ struct DirectoryRules: Sendable {
                                 || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: "-")
                         }
                 }
-        case .uri(let uri): (try? ResourceIndicator(uri)) != nil
+        case .uri(let uri):
+            // A SPIFFE ID is proved by an SVID alone: no authority outside can vouch for one.
+            (try? ResourceIndicator(uri)) != nil && !uri.lowercased().utf8.starts(with: "spiffe:".utf8)
         }
     }
 

@@ -12,15 +12,19 @@ package struct ClientTrust: Sendable {
     package var jwtAuthorities: @Sendable (TrustDomain) -> [JWTAuthority]?
     /// The outside issuers on the operator's list, with their keys; nil for none.
     package var issuers: IssuerKeyring?
+    /// The authorities of client certificates on the operator's list; nil for none.
+    package var certificates: OutsideCertificates?
     /// The identity of a chain (DER, leaf first) of our own trust domain now; nil if it proves none.
     package var verifiedSVID: @Sendable ([[UInt8]]) -> VerifiedX509SVID?
 
     package init(
         jwtAuthorities: @escaping @Sendable (TrustDomain) -> [JWTAuthority]?, issuers: IssuerKeyring? = nil,
+        certificates: OutsideCertificates? = nil,
         verifiedSVID: @escaping @Sendable ([[UInt8]]) -> VerifiedX509SVID? = { _ in nil }
     ) {
         self.jwtAuthorities = jwtAuthorities
         self.issuers = issuers
+        self.certificates = certificates
         self.verifiedSVID = verifiedSVID
     }
 }
@@ -53,7 +57,11 @@ final class ClientAuthenticator: Sendable {
         _ authentication: ClientAuthentication, _ call: TokenCall, _ directory: DirectorySnapshot
     ) async throws(TokenRefusal) -> AuthenticatedClient {
         switch authentication.credential {
-        case .none: return try certificate(authentication, call, directory)
+        case .none:
+            if let presented = call.presented, call.peer == nil {
+                return try await outsideCertificate(presented, authentication.clientID, directory)
+            }
+            return try certificate(authentication, call, directory)
         case .basic(let credentials):
             return try secret(credentials.candidates.map { ($0.clientID, $0.secret) }, directory)
         case .post(let secret): return try self.secret([(authentication.clientID ?? "", secret)], directory)
@@ -79,6 +87,38 @@ final class ClientAuthenticator: Sendable {
         }
         try check(authentication.clientID, names: agent)
         return AuthenticatedClient(agent, .x509SVID, evidence: peer.leaf.der)
+    }
+
+    /// `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2): the client is who `client_id` says, if that one has
+    /// registered the certificate, or its name and an authority of the operator's list vouches for it.
+    private func outsideCertificate(
+        _ presented: PresentedCertificate, _ clientID: String?, _ directory: DirectorySnapshot
+    ) async throws(TokenRefusal) -> AuthenticatedClient {
+        guard let clientID else { throw .client("a certificate that is no SVID needs `client_id`") }
+        guard let agent = agent(clientID, in: directory) else { throw .client("`client_id` is unknown") }
+        let (leaf, time) = (presented.leaf, now())
+        // A connection may be older than the end of its certificate.
+        guard leaf.isValid(at: time) else { throw .client("the certificate of the connection is not valid now") }
+        guard !revoked().revokes(leaf.publicKey) else { throw .client("the key of the certificate is revoked") }
+        let credentials = agent.clientCredentials.filter(isLive)
+        if let credential = credentials.first(where: { $0.isCertificate(leaf) }) {
+            return AuthenticatedClient(
+                agent, .selfSignedCertificate, evidence: leaf.der, name: credential.id, endsAt: leaf.notAfter)
+        }
+        guard let credential = credentials.first(where: { $0.isName(in: leaf) }) else {
+            throw .client("the client has registered neither the certificate nor a name in it")
+        }
+        guard let authorities = trust.certificates else {
+            throw .client("there are no authorities of client certificates")
+        }
+        let end: UnixTime
+        do {
+            end = try await authorities.verify(presented, time)
+        } catch {
+            throw .client("the certificate does not verify: \(error.reason)")
+        }
+        return AuthenticatedClient(
+            agent, .certificate, evidence: leaf.der, name: credential.id, endsAt: min(end, leaf.notAfter))
     }
 
     /// A `client_id` beside another credential has to be the same agent's.
@@ -307,9 +347,14 @@ struct AuthenticatedClient: Sendable {
     let credentialHash: String
     /// The name of the federated credential or the ID of the registered one that matched.
     let credentialName: String?
+    /// The end of a certificate that is no SVID, with its authorities: no token outlives it.
+    let endsAt: UnixTime?
 
-    fileprivate init(_ agent: AgentIdentity, _ kind: CredentialKind, evidence: [UInt8], name: String? = nil) {
+    fileprivate init(
+        _ agent: AgentIdentity, _ kind: CredentialKind, evidence: [UInt8], name: String? = nil, endsAt: UnixTime? = nil
+    ) {
         self.agent = agent
+        self.endsAt = endsAt
         self.kind = kind
         credentialHash = HexText.encode(SHA256.hash(data: evidence))
         credentialName = name

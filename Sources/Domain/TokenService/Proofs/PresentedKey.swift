@@ -41,10 +41,18 @@ final class ProofChecker: Sendable {
             throw TokenRefusal(.invalidDPoPProof, "there is more than one header field `DPoP`")
         }
         if let proof = call.proofs.first { return try checked(proof, call, client) }
-        guard let peer = call.peer, let confirmation = Confirmation(certificateThumbprint: peer.leaf.sha256) else {
-            return nil
+        if let peer = call.peer { return certificate(peer.leaf, until: peer.expiresAt) }
+        guard let leaf = call.presented?.leaf else { return nil }
+        // Nobody has looked at the certificate if the client's credential is another. Its key is as good as that of a proof
+        // (RFC 8705 §4), for as long as the certificate says so.
+        guard leaf.isValid(at: now()) else {
+            throw TokenRefusal(.invalidRequest, "the certificate of the connection is not valid now")
         }
-        return PresentedKey(confirmation, expiresAt: peer.expiresAt, use: .bearer)
+        return certificate(leaf, until: leaf.notAfter)
+    }
+
+    private func certificate(_ leaf: ParsedCertificate, until end: UnixTime) -> PresentedKey? {
+        Confirmation(certificateThumbprint: leaf.sha256).map { PresentedKey($0, expiresAt: end, use: .bearer) }
     }
 
     private func checked(

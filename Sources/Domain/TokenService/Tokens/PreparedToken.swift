@@ -235,8 +235,7 @@ extension TokenService {
         let longest = isSingleUse ? PolicyEngine.singleUseLifetime : .max
         let ends = [
             time + min(permit.permission.maximumLifetime, longest), authority.notAfter, key?.expiresAt,
-            subject.expiresAt,
-            client.agent.expiresAt,
+            subject.expiresAt, client.agent.expiresAt, client.endsAt,
         ].compactMap { $0?.seconds }
         guard let end = ends.min(), end > time.seconds else {
             throw TokenRefusal(.invalidGrant, "what was presented ends too soon for a token")

@@ -66,6 +66,10 @@ struct ServerOptions: ParsableArguments {
         help: "CHAIN.pem:KEY.pem, shown by HTTPS to clients that ask for its names; repeat for more.")
     var webCertificates: [String] = []
     @Option(
+        name: .flag("clientCA"),
+        help: "Authorities (PEM) whose client certificates authenticate agents at the token service (tls_client_auth).")
+    var clientAuthorities: String?
+    @Option(
         name: .flag("federatesWith"),
         help: "\"DOMAIN https_web URL\" or \"DOMAIN https_spiffe URL ENDPOINT_ID\"; repeat for more.")
     var federatesWith: [String] = []
@@ -170,6 +174,7 @@ struct ServerOptions: ParsableArguments {
         configuration.oidcSetKeyUse = try settings.flag("oidc_set_key_use", flag: oidcSetKeyUse)
         configuration.webCertificates = settings.list("web_certificates", flag: webCertificates).map(
             parseWebCertificate)
+        configuration.clientAuthorities = try settings.text("client_ca_path", flag: clientAuthorities).map(absolute)
         configuration.federation = try settings.list("federates_with", flag: federatesWith).map {
             try parseFederation($0, settings.name("federates_with"))
         }

@@ -143,7 +143,7 @@ struct TokenEndpoints: Sendable {
         }
         return TokenCall(
             form: form, authorization: authorization.first, proofs: proofs, peer: HTTPPeer.current.flatMap(verifyPeer),
-            url: url,
+            presented: HTTPPeer.unverifiedCertificate, url: url,
             profile: profile, address: context.host, requestID: requestID)
     }
 

@@ -13,6 +13,7 @@ struct TokenMetadata: Sendable {
     private let names: @Sendable () -> TokenServiceNames?
     private let hosts: Set<String>
     private let authorities: Authorities
+    private let authenticationMethods: [String]
 
     /// Longest time that a document may be kept, in seconds.
     private static let longestAge: Int64 = 300
@@ -25,6 +26,9 @@ struct TokenMetadata: Sendable {
         self.names = names
         self.authorities = authorities
         hosts = Set(configuration.certificateNames.map { $0.lowercased() })
+        authenticationMethods =
+            configuration.clientAuthorities == nil
+            ? Self.authenticationMethods.filter { $0 != "tls_client_auth" } : Self.authenticationMethods
     }
 
     func register(on router: Router<HTTPContext>) {
@@ -59,13 +63,13 @@ struct TokenMetadata: Sendable {
             issuer: names.issuer(profile), tokenEndpoint: names.tokenEndpoint(profile))
         metadata.jwksURI = names.keys(profile)
         metadata.grantTypesSupported = TokenRequest.GrantType.allCases.map(\.rawValue)
-        metadata.tokenEndpointAuthMethods = Self.authenticationMethods
+        metadata.tokenEndpointAuthMethods = authenticationMethods
         metadata.tokenEndpointAuthAlgorithms = Self.algorithms
         metadata.introspectionEndpoint = names.introspectionEndpoint
-        metadata.introspectionEndpointAuthMethods = Self.authenticationMethods
+        metadata.introspectionEndpointAuthMethods = authenticationMethods
         metadata.introspectionEndpointAuthAlgorithms = Self.algorithms
         metadata.revocationEndpoint = names.revocationEndpoint
-        metadata.revocationEndpointAuthMethods = Self.authenticationMethods
+        metadata.revocationEndpointAuthMethods = authenticationMethods
         metadata.revocationEndpointAuthAlgorithms = Self.algorithms
         metadata.backchannelAuthenticationEndpoint = names.backchannelEndpoint
         metadata.backchannelTokenDeliveryModes = ["poll"]
@@ -93,7 +97,8 @@ struct TokenMetadata: Sendable {
 
     /// Strongest first.
     private static let authenticationMethods = [
-        "spiffe_x509", "spiffe_jwt", "private_key_jwt", "client_secret_basic", "client_secret_post",
+        "spiffe_x509", "spiffe_jwt", "tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt",
+        "client_secret_basic", "client_secret_post",
     ]
     private static let algorithms = JWSAlgorithm.allCases.map(\.rawValue)
 
