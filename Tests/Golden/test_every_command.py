@@ -220,7 +220,7 @@ def federation(said: Transcript, domain, at: tuple) -> None:
 
 
 def authorities(said: Transcript, domain, at: tuple) -> None:
-    for kind in ("x509", "jwt", "wit"):
+    for kind in ("x509", "jwt", "wit", "oauth", "entra"):
         show = lambda state: run_json("localauthority", kind, "show", *at)[state]["authority_id"]  # noqa: B023, E731
         for form in (said.readable, said.as_json):
             old = show("active")

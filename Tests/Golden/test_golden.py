@@ -24,7 +24,7 @@ COMMANDS = [
     "run", "token", "token generate", "bundle", "bundle show", "bundle append", "bundle list", "bundle set", "bundle delete", "bundle count",
     "federation", "federation create", "federation list", "federation show", "federation update", "federation delete",
     "federation refresh", "x509", "x509 mint", "jwt", "jwt mint", "wit", "wit mint", "revoke", "revoke list", "unrevoke", "upstreamauthority", "upstreamauthority taint", "upstreamauthority revoke", "localauthority",
-    *(f"localauthority {kind}{act}" for kind in ("x509", "jwt", "wit") for act in ("", " show", " prepare", " activate", " taint", " revoke")),
+    *(f"localauthority {kind}{act}" for kind in ("x509", "jwt", "wit", "oauth", "entra") for act in ("", " show", " prepare", " activate", " taint", " revoke")),
     "healthcheck", "logger", "logger get", "logger set", "logger reset", "debug", "debug getinfo", "entry history",
     "bundle history", "api",
     "api fetch", "api fetch x509", "api fetch jwt", "api fetch wit", "api validate", "api validate jwt", "api watch", "svid", "svid watch", "env", "log",

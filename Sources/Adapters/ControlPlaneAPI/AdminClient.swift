@@ -46,6 +46,8 @@ package struct AdminClient: Sendable {
     package var localAuthorities: Spire_Api_Server_Localauthority_V1_LocalAuthority.Client<Transport> {
         .init(wrapping: client)
     }
+    /// Keys that sign access tokens.
+    package var tokenAuthorities: Agentshield_Admin_V1_TokenAuthority.Client<Transport> { .init(wrapping: client) }
     /// Revocations.
     package var revocations: Agentshield_Admin_V1_Revocation.Client<Transport> { .init(wrapping: client) }
     /// Questions to people.

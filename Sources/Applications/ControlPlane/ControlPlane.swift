@@ -276,6 +276,7 @@ package struct ControlPlane: Sendable {
             SpoolService(intake: parts.intake),
             RevocationSnapshotService(publisher: parts.publisher),
             RevocationService(register: parts.revocations, authorities: parts.authorities),
+            TokenAuthorityService(authorities: parts.authorities, revocations: parts.revocations),
             DirectoryService(directory: parts.directory),
             approvalService(parts),
             LogService(log: parts.log),
@@ -288,6 +289,7 @@ package struct ControlPlane: Sendable {
         spireServices(parts) + [
             health,
             RevocationService(register: parts.revocations, authorities: parts.authorities),
+            TokenAuthorityService(authorities: parts.authorities, revocations: parts.revocations),
             DirectoryService(directory: parts.directory),
             approvalService(parts),
             LogService(log: parts.log),

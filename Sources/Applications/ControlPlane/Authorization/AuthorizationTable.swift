@@ -100,6 +100,13 @@ package enum AuthorizationTable {
         ],
         "agentshield.node.v1.Push": ["Watch": .liveAgent],
         "agentshield.node.v1.Revocations": ["GetSnapshot": .liveAgent],
+        "agentshield.admin.v1.TokenAuthority": [
+            "GetState": administrators,
+            "Prepare": administrators,
+            "Activate": administrators,
+            "Taint": administrators,
+            "Revoke": administrators,
+        ],
         "agentshield.admin.v1.Revocation": [
             "Revoke": administrators,
             "Unrevoke": administrators,

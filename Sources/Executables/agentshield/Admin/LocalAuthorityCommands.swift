@@ -12,7 +12,10 @@ struct LocalAuthority: AsyncParsableCommand {
             After a theft: prepare, activate, taint, and once everything is re-issued revoke. Only an old authority can \
             be tainted, and only a tainted one revoked.
             """,
-        subcommands: [X509Authorities.self, JWTAuthorities.self, WITAuthorities.self])
+        subcommands: [
+            X509Authorities.self, JWTAuthorities.self, WITAuthorities.self, OAuthAuthorities.self,
+            EntraAuthorities.self,
+        ])
 }
 
 private typealias LocalAuthorityAPI = Spire_Api_Server_Localauthority_V1_LocalAuthority.Client<
@@ -68,12 +71,8 @@ extension Spire_Api_Server_Localauthority_V1_AuthorityState {
         ]
     }
 
-    /// The form of SPIRE: two blanks, and the time as Go prints it.
     fileprivate func lines(of kind: AuthorityKind) -> String {
-        let time = UnixTime(seconds: expiresAt).rfc3339
-        let date = time.prefix(10)
-        let clock = time.dropFirst(11).prefix(8)
-        var text = "  Authority ID: \(authorityID)\n  Expires at: \(date) \(clock) +0000 UTC"
+        var text = AuthorityLines.text(id: authorityID, expiresAt: expiresAt)
         if case .x509 = kind {
             text +=
                 upstreamAuthoritySubjectKeyID.isEmpty
@@ -81,6 +80,17 @@ extension Spire_Api_Server_Localauthority_V1_AuthorityState {
                 : "\n  Upstream authority Subject Key ID: \(upstreamAuthoritySubjectKeyID)"
         }
         return text
+    }
+}
+
+/// What every authority is shown by.
+enum AuthorityLines {
+    /// The form of SPIRE: two blanks, and the time as Go prints it.
+    static func text(id: String, expiresAt: Int64) -> String {
+        let time = UnixTime(seconds: expiresAt).rfc3339
+        let date = time.prefix(10)
+        let clock = time.dropFirst(11).prefix(8)
+        return "  Authority ID: \(id)\n  Expires at: \(date) \(clock) +0000 UTC"
     }
 }
 
