@@ -124,6 +124,18 @@ struct ClientAuthoritiesTests {
         #expect(!(try await isVouchedFor(presented(leaf))))
     }
 
+    @Test("clients of one authority share what is remembered of it, and a chain that leads nowhere is not remembered")
+    func shared() async throws {
+        let middle = try pki.make(.authority("middle"), by: root)
+        let stranger = try pki.make(.authority("stranger"))
+        let beside = try pki.make(.authority("beside"), by: root)
+        #expect(
+            !(try await isVouchedFor(presented(pki.make(.client(), by: stranger), beside))))
+        #expect(try await isVouchedFor(presented(pki.make(.client(), by: middle), middle, beside)))
+        #expect(try await isVouchedFor(presented(pki.make(.client(), by: middle))))
+        #expect(!(try await isVouchedFor(presented(pki.make(.client(), by: beside)))))
+    }
+
     @Test("intermediates of one name are not tried in every order")
     func sameNames() async throws {
         let middle = try pki.make(.authority("middle"), by: root)

@@ -16,16 +16,14 @@ package final class ClientAuthorities: Sendable {
     /// Most authorities of a list.
     package static let maximumCount = 256
 
-    /// Chains remembered for resumed sessions, where the TLS library gives back the leaf alone. Only chains that were
-    /// vouched for are, so nobody else can fill the memory.
-    private static let rememberedChains = 256
-
-    private typealias Memory = (chains: [[UInt8]: [Certificate]], order: [[UInt8]])
+    /// Intermediates remembered for resumed sessions, where the TLS library gives back the leaf alone. Only those on a way to
+    /// an authority are, so nobody else can fill the memory; all clients of an authority share them.
+    private static let rememberedIntermediates = 128
 
     // Guards the authorities; held only to copy or swap them.
     private let roots: Mutex<CertificateStore>
-    // Guards what came between leaf and authority by SHA-256 of the leaf, oldest first in `order`.
-    private let remembered = Mutex<Memory>(([:], []))
+    // Guards the intermediates, the oldest first.
+    private let remembered = Mutex<[Certificate]>([])
 
     /// Reads a list of authorities in PEM.
     package init(pem: [UInt8]) throws(ClientAuthoritiesError) {
@@ -42,8 +40,7 @@ package final class ClientAuthorities: Sendable {
     package func verify(_ presented: PresentedCertificate, at time: UnixTime) async throws(Refusal) -> UnixTime {
         let leaf = try Self.certificate(presented.chain[0])
         var between = try Self.intermediates(presented)
-        let key = presented.leaf.sha256
-        if between.isEmpty { between = remembered.withLock { $0.chains[key] } ?? [] }
+        if between.isEmpty { between = remembered.withLock(\.self) }
         let now = Date(timeIntervalSince1970: Double(time.milliseconds) / 1000)
         var verifier = Verifier(rootCertificates: roots.withLock { $0 }) {
             RFC5280Policy(fixedExpiryValidationTime: now)
@@ -51,7 +48,7 @@ package final class ClientAuthorities: Sendable {
         }
         switch await verifier.validate(leaf: leaf, intermediates: CertificateStore(between)) {
         case .validCertificate(let way):
-            remember(between, key)
+            remember(way.dropFirst().dropLast())
             return way.map { UnixTime(seconds: $0.notValidAfter.wholeSeconds) }.min() ?? presented.leaf.notAfter
         case .couldNotValidate(let failures):
             let reason = failures.first.map { "\($0.policyFailureReason)" } ?? "there is no way to an authority"
@@ -89,13 +86,12 @@ package final class ClientAuthorities: Sendable {
         }
     }
 
-    private func remember(_ between: [Certificate], _ key: [UInt8]) {
-        // A chain of one needs no memory: the leaf is all there is.
-        guard !between.isEmpty else { return }
+    private func remember(_ intermediates: some Sequence<Certificate>) {
         remembered.withLock { memory in
-            guard memory.chains.updateValue(between, forKey: key) == nil else { return }
-            memory.order.append(key)
-            if memory.order.count > Self.rememberedChains { memory.chains[memory.order.removeFirst()] = nil }
+            for certificate in intermediates where !memory.contains(certificate) {
+                if memory.count >= Self.rememberedIntermediates { memory.removeFirst() }
+                memory.append(certificate)
+            }
         }
     }
 
