@@ -225,6 +225,27 @@ def test_what_the_handshake_ends(tokens, root, folder):
         assert answer(tokens, holder.write(folder, "case"), agent.client_id) is None, case
 
 
+def test_the_node_api_takes_no_such_certificate(tokens, root, folder):
+    host, _, port = tokens.domain.node_api.rpartition(":")
+    files = make(root, dns=["node.corp.example"]).write(folder, "node")
+
+    def ends(certificate) -> bool:
+        context = ssl.create_default_context(cafile=tokens.roots)
+        context.set_alpn_protocols(["h2"])
+        if certificate:
+            context.load_cert_chain(*certificate)
+        with socket.create_connection((host, int(port)), timeout=30) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as connection:
+                # TLS 1.3: a client hears of the refusal after its own handshake.
+                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+                try:
+                    return connection.recv(9) == b""
+                except OSError:
+                    return True
+
+    assert ends(files) and not ends(None)
+
+
 def test_an_authority_of_the_list_vouches_for_no_svid_and_no_svid_for_a_name(tokens, folder):
     agent = client(tokens, "svid")
     register_name(tokens, agent, "-certificateDNS", "svid.corp.example")
