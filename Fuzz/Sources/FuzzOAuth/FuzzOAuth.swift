@@ -61,6 +61,13 @@ private func tokens(_ text: String) {
         precondition(again?.depth == chain.depth, "chain of actors reads back differently")
     }
     _ = try? AuthorizationDetails(parsing: text)
+    _ = try? UnverifiedTransactionToken(parsing: text)
+    _ = try? UnverifiedAuthorizationGrant(parsing: SecretText(text))
+    if let context = try? TransactionContext(parsing: text) {
+        let written = String(decoding: context.json.serializedBytes, as: UTF8.self)
+        precondition((try? TransactionContext(parsing: written)) == context, "context reads back differently")
+    }
+    _ = try? TransactionToken.presented([text])
 }
 
 private func metadata(_ bytes: [UInt8]) {

@@ -49,6 +49,10 @@ package struct AuthorizationServerMetadata: Sendable, Equatable {
     package var subjectTypesSupported: [String]?
     /// `id_token_signing_alg_values_supported`: OpenID Connect Discovery 1.0 §3
     package var idTokenAlgorithms: [String]?
+    /// `identity_chaining_requested_token_types_supported`: draft-ietf-oauth-identity-chaining-17 §3
+    package var chainingTokenTypes: [String]?
+    /// `authorization_grant_profiles_supported`: draft-ietf-oauth-identity-assertion-authz-grant-04 §6
+    package var authorizationGrantProfiles: [String]?
     /// `mtls_endpoint_aliases` (RFC 8705 §5): endpoints by the names of their members.
     package var mtlsEndpointAliases: [String: String] = [:]
     /// Members without meaning here, in their order.
@@ -93,6 +97,8 @@ package struct AuthorizationServerMetadata: Sendable, Equatable {
         backchannelTokenDeliveryModes = try reader.list("backchannel_token_delivery_modes_supported")
         subjectTypesSupported = try reader.list("subject_types_supported")
         idTokenAlgorithms = try reader.list("id_token_signing_alg_values_supported")
+        chainingTokenTypes = try reader.list("identity_chaining_requested_token_types_supported")
+        authorizationGrantProfiles = try reader.list("authorization_grant_profiles_supported")
         mtlsEndpointAliases = try Self.aliases(reader)
         otherMembers = reader.others(than: Self.knownMembers)
     }
@@ -125,6 +131,8 @@ package struct AuthorizationServerMetadata: Sendable, Equatable {
         writer.add("backchannel_token_delivery_modes_supported", backchannelTokenDeliveryModes)
         writer.add("subject_types_supported", subjectTypesSupported)
         writer.add("id_token_signing_alg_values_supported", idTokenAlgorithms)
+        writer.add("identity_chaining_requested_token_types_supported", chainingTokenTypes)
+        writer.add("authorization_grant_profiles_supported", authorizationGrantProfiles)
         if !mtlsEndpointAliases.isEmpty {
             let aliases = mtlsEndpointAliases.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) }
             writer.json["mtls_endpoint_aliases"] = .object(JSONObject(aliases))
@@ -185,5 +193,7 @@ package struct AuthorizationServerMetadata: Sendable, Equatable {
         "backchannel_token_delivery_modes_supported",
         "subject_types_supported",
         "id_token_signing_alg_values_supported",
+        "identity_chaining_requested_token_types_supported",
+        "authorization_grant_profiles_supported",
     ]
 }
