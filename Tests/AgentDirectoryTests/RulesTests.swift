@@ -268,6 +268,24 @@ struct RulesTests {
         resource("a letter beyond ASCII", .badResourceID) { $0.id = "api://é" },
         resource("601 bytes", .badResourceID) { $0.id = "api://" + String(repeating: "x", count: 595) },
         resource("600 bytes", nil) { $0.id = "api://" + String(repeating: "x", count: 594) },
+        resource("another authorization server", nil) {
+            $0.id = "https://other.example/oauth2"
+            $0.profile = .authorizationServer
+        },
+        resource("an authorization server that has no issuer's name", .badIssuer) { $0.profile = .authorizationServer },
+        resource("one with a query", .badIssuer) {
+            $0.id = "https://other.example/oauth2?x=1"
+            $0.profile = .authorizationServer
+        },
+        resource("one without TLS", .badIssuer) {
+            $0.id = "http://other.example/oauth2"
+            $0.profile = .authorizationServer
+        },
+        Row("a resource that becomes an authorization server without an issuer's name", .badIssuer) {
+            var changes = ResourceChanges()
+            changes.profile = .authorizationServer
+            _ = try await $0.directory.updateResource("api://b", changes, by: TestBed.admin)
+        },
         resource("tokens of 59 seconds", .badTokenLifetime) { $0.tokenLifetime = 59 },
         resource("tokens of an hour and a second", .badTokenLifetime) { $0.tokenLifetime = 3601 },
         resource("a long description", .descriptionTooLong) { $0.description = String(repeating: "x", count: 601) },

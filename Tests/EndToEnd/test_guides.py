@@ -165,6 +165,30 @@ def test_bring_your_own_identity_provider(folder):
     assert log.count("access_token.issue") >= 2
 
 
+def test_delegation(folder):
+    guide = Guide("docs/operations/delegation.md", folder)
+    start, asking, granted, begun, replaced, other, server, grant, redeemed, jag, stop = guide.run()
+    desk, vault = "spiffe://a.example/desk", "spiffe://a.example/vault"
+
+    def first_object(printed: str) -> tuple[dict, str]:
+        """Servers in the background log between the lines."""
+        start = printed.index("{\n")
+        value, end = json.JSONDecoder().raw_decode(printed[start:])
+        return value, printed[start + end :]
+
+    transaction, _ = first_object(begun)
+    assert transaction["sub"] == "spiffe://a.example/caller" and transaction["act"]["sub"] == transaction["req_wl"] == desk
+    assert transaction["tctx"] == {"action": "BUY", "quantity": "100"} and transaction["aud"] == "spiffe://a.example"
+    assert f'"req_wl": "{desk},{vault}"' in replaced
+    assert first_object(grant)[0]["aud"] == "https://localhost:9443/oauth2"
+    token, rest = first_object(redeemed)
+    assert token["sub"] == "spiffe://a.example/caller" and token["scope"] == "Read"
+    assert token["act"]["sub"] == "spiffe://b.example/desk-of-a" and token["act"]["act"]["sub"] == desk
+    assert '{"error":"invalid_grant"}' in rest
+    assert f'"client_id": "{desk}"' in jag and '"scope":"Read"' in jag
+    assert jag.count("authorization_grant.issue") >= 2 and "access_token.refuse" in jag
+
+
 def test_the_readmes_tour(folder):
     guide = Guide("README.md", folder)
     (guide.work / ".venv").symlink_to(ROOT / ".venv")

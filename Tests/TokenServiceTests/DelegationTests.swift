@@ -245,35 +245,49 @@ struct DelegationTests {
 
     @Test("no sequence of exchanges gives more scope, a longer life, another subject or a shorter chain")
     func onlyNarrows() async throws {
+        let server = "https://other.example/oauth2"
         try await TokenWorld.run { world in
             for (letter, resource) in [
                 ("a", TokenWorld.resourceC), ("b", TokenWorld.resourceB), ("c", TokenWorld.resourceB),
             ] {
                 try world.grant(letter, on: resource, .impersonation)
+                try world.openTransactions(letter, .impersonation)
+                try world.openServer(server, to: letter, .impersonation)
             }
             var random = SystemRandomNumberGenerator()
             let letters = ["a", "b", "c"]
             let resources = [TokenWorld.resourceB, TokenWorld.resourceC]
             let scopes = [nil, "task.read", "task.run", "task.read task.run"]
-            var exchanged = 0
-            for _ in 0..<12 {
+            var counts: [TokenType: Int] = [:]
+            for _ in 0..<16 {
                 var token = try await world.token("a", ["resource": TokenWorld.resourceB])
-                for _ in 0..<8 {
+                var type = TokenType.accessToken
+                for _ in 0..<10 {
                     world.clock.advance(seconds: 1)
                     let before = try AccessTokenView(world.claims(token))
                     let letter = letters.randomElement(using: &random) ?? "a"
-                    let resource = resources.randomElement(using: &random) ?? ""
                     let scope = scopes.randomElement(using: &random) ?? nil
-                    var more: [String: String] = [:]
+                    let wanted =
+                        [
+                            TokenType.accessToken, .accessToken, .transactionToken, .jwt, .identityAssertionGrant,
+                        ].randomElement(using: &random) ?? .accessToken
+                    var fields = [
+                        "grant_type": TokenRequest.GrantType.tokenExchange.rawValue,
+                        "subject_token": token.token.text, "subject_token_type": type.uri,
+                        "requested_token_type": wanted.uri,
+                    ]
+                    fields["scope"] = scope
+                    switch wanted {
+                    case .accessToken: fields["audience"] = resources.randomElement(using: &random) ?? ""
+                    case .transactionToken: fields["audience"] = TokenWorld.domain
+                    default: fields["audience"] = server
+                    }
                     if Bool.random() {
-                        more["actor_token"] = try await world.svid(letter)
-                        more["actor_token_type"] = TokenType.jwt.uri
+                        fields["actor_token"] = try await world.svid(letter)
+                        fields["actor_token_type"] = TokenType.jwt.uri
                     }
-                    guard let next = try? await world.exchange(token, by: letter, for: resource, scope: scope, more)
-                    else {
-                        continue
-                    }
-                    exchanged += 1
+                    guard let next = try? await world.token(letter, fields) else { continue }
+                    counts[wanted, default: 0] += 1
                     let after = try AccessTokenView(world.claims(next))
                     #expect(after.subject == before.subject)
                     #expect(after.scopes.isSubset(of: before.scopes))
@@ -281,10 +295,20 @@ struct DelegationTests {
                     #expect(after.actors.suffix(before.actors.count) == before.actors[...])
                     #expect(after.actors.count <= before.actors.count + 1)
                     #expect(after.root == before.root ?? before.tokenID)
-                    token = next
+                    if type == .transactionToken {
+                        // Only another of its kind comes of it: the same transaction, and one more who asked.
+                        #expect(wanted == .transactionToken)
+                        #expect(after.transaction == before.transaction && after.actors == before.actors)
+                        #expect(after.requesters.dropLast() == before.requesters[...])
+                    }
+                    // Grants lead on at their audience alone.
+                    guard wanted == .accessToken || wanted == .transactionToken else { continue }
+                    (token, type) = (next, wanted)
                 }
             }
-            #expect(exchanged > 10)
+            for type in [TokenType.accessToken, .transactionToken, .jwt, .identityAssertionGrant] {
+                #expect(counts[type, default: 0] > 0)
+            }
         }
     }
 }
@@ -297,6 +321,8 @@ private struct AccessTokenView {
     let actors: [String]
     let root: String?
     let tokenID: String?
+    let transaction: String?
+    let requesters: [String]
 
     init(_ claims: JSONObject) throws {
         subject = claims["sub"]?.stringValue
@@ -304,6 +330,8 @@ private struct AccessTokenView {
         end = try #require(claims["exp"]?.int64Value)
         root = claims["chain_root"]?.stringValue
         tokenID = claims["jti"]?.stringValue
+        transaction = claims["txn"]?.stringValue
+        requesters = (claims["req_wl"]?.stringValue ?? "").split(separator: ",").map(String.init)
         var actors: [String] = []
         var next = claims["act"]?.objectValue
         while let actor = next {

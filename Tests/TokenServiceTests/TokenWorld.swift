@@ -149,6 +149,13 @@ final class TokenWorld: Sendable {
                     try? X509SVIDVerifier.verify(
                         chain: chain, bundle: { _ in authorities.x509Bundle }, at: clock.time)
                 }),
+            grantTrust: try GrantingServer.trust(own: trustDomain, now: clock.now),
+            clientNames: try ForeignClientNames(
+                [
+                    ForeignClientNames.Entry(
+                        issuer: "https://named.example", agent: SPIFFEID("spiffe://example.org/agent-b"),
+                        clientID: "0oa1b")
+                ], own: trustDomain),
             names: { Self.names }, now: clock.now, randomBytes: Self.randomBytes)
     }
 

@@ -17,6 +17,9 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
     case accessToken
     /// Signed by the key of access tokens, and none.
     case blueprintAssertion
+    case transactionToken
+    /// For another authorization server: for whichever client of ours, and for one that it names.
+    case chainingGrant, identityAssertionGrant
     case dpopProof
     /// Signed by the SVID of the agent behind a resource.
     case transactionChallenge
@@ -41,6 +44,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .x509popResponse: [.x509popResponse]
         case .accessToken: [.accessToken]
         case .blueprintAssertion: [.blueprintAssertion]
+        case .transactionToken: [.transactionToken]
+        case .chainingGrant, .identityAssertionGrant: [.authorizationGrant]
         case .dpopProof: [.dpopProof]
         case .transactionChallenge: [.transactionChallenge]
         }
@@ -53,8 +58,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .jwtSVID: [.jwtSVID]
         case .witSVID: [.witSVID]
         case .root, .authority, .downstreamCA, .revocationSnapshot, .revocationList, .certificateRequest, .checkpoint,
-            .logProof, .bundleDocument, .x509popResponse, .accessToken, .blueprintAssertion, .dpopProof,
-            .transactionChallenge:
+            .logProof, .bundleDocument, .x509popResponse, .accessToken, .transactionToken, .chainingGrant,
+            .identityAssertionGrant, .blueprintAssertion, .dpopProof, .transactionChallenge:
             []
         }
     }
@@ -86,6 +91,9 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
     case federatedAssertion
     /// The receiver of signals, given our own keys.
     case securityEvent
+    case transactionToken
+    /// At another authorization server.
+    case authorizationGrant
     case dpopProof
     /// The transaction authorization endpoint.
     case transactionChallenge
@@ -95,8 +103,8 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
         switch self {
         case .certificateRequest, .bundleDocument, .anchor, .dpopProof: true
         case .x509SVID, .serverIdentity, .issuer, .jwtSVID, .witSVID, .revocationSnapshot, .checkpoint, .logProof,
-            .x509popResponse, .x509popExchange, .x509popExternal, .accessToken, .blueprintAssertion,
-            .transactionChallenge, .federatedAssertion, .securityEvent:
+            .x509popResponse, .x509popExchange, .x509popExternal, .accessToken, .transactionToken, .authorizationGrant,
+            .blueprintAssertion, .transactionChallenge, .federatedAssertion, .securityEvent:
             false
         }
     }
@@ -109,7 +117,8 @@ enum KeyPurpose: CaseIterable, Hashable, Sendable {
 
 /// The forms of signed JSON.
 enum TokenForm: CaseIterable, Hashable, Sendable {
-    case jwtSVID, witSVID, revocationSnapshot, accessToken, blueprintAssertion, transactionChallenge
+    case jwtSVID, witSVID, revocationSnapshot, accessToken, transactionToken, chainingGrant, identityAssertionGrant
+    case blueprintAssertion, transactionChallenge
 
     /// The one purpose whose keys sign it.
     var purpose: KeyPurpose {
@@ -117,7 +126,8 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .jwtSVID: .jwt
         case .witSVID: .wit
         case .revocationSnapshot: .revocationSigner
-        case .accessToken, .blueprintAssertion: .accessToken
+        // One issuer and one key set; `typ` keeps them apart.
+        case .accessToken, .transactionToken, .chainingGrant, .identityAssertionGrant, .blueprintAssertion: .accessToken
         case .transactionChallenge: .workload
         }
     }
@@ -131,6 +141,8 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .accessToken: .accessToken
         case .blueprintAssertion: .blueprintAssertion
         case .transactionChallenge: .transactionChallenge
+        case .transactionToken: .transactionToken
+        case .chainingGrant, .identityAssertionGrant: .authorizationGrant
         }
     }
 }

@@ -197,6 +197,15 @@ struct SignedWorld: Sendable {
             try transactionChallenge(
                 trustDomain, key: JWSSigningKey(p256: workload, keyID: "workload"),
                 chain: objects[.workloadSVID]?.chain ?? []), key: workload)
+        objects[.transactionToken] = Offered(
+            try transactionToken(trustDomain, subject: entry.spiffeID.string, key: tokenKey), key: tokens)
+        for (kind, profile) in [
+            (SignedKind.chainingGrant, AuthorizationGrant.Profile.chaining),
+            (.identityAssertionGrant, .identityAssertion),
+        ] {
+            objects[kind] = Offered(
+                try grant(profile, trustDomain, subject: entry.spiffeID.string, key: tokenKey), key: tokens)
+        }
         objects[.dpopProof] = Offered(
             Array(
                 try DPoPProof.sign(
@@ -249,6 +258,33 @@ struct SignedWorld: Sendable {
                     ("x5c", .array(chain.map { .string(Base64.encode($0)) })),
                 ], payload: claims.serializedBytes, key: key
             ).utf8)
+    }
+
+    static func transactionToken(
+        _ trustDomain: TrustDomain, subject: String, key: JWSSigningKey
+    ) throws -> [UInt8] {
+        let claims = TransactionClaims(
+            issuer: tokenIssuer(trustDomain), audience: trustDomain.idString, subject: subject,
+            transactionID: "transaction-1", issuedAt: now.seconds, expiresAt: now.seconds + 60, scope: try Scope("run"),
+            requesters: [subject], chainRoot: "transaction-1")
+        return Array(
+            try CompactJWS.sign(
+                type: TransactionToken.type, payload: TransactionToken.payload(of: claims), key: key
+            ).utf8)
+    }
+
+    /// The authorization server that grants are for.
+    static let otherIssuer = "https://receiver.example/oauth2"
+
+    static func grant(
+        _ profile: AuthorizationGrant.Profile, _ trustDomain: TrustDomain, subject: String, key: JWSSigningKey
+    ) throws -> [UInt8] {
+        let claims = AuthorizationGrantClaims(
+            profile: profile, issuer: tokenIssuer(trustDomain), subject: subject, audience: otherIssuer,
+            tokenID: "grant-1", issuedAt: now.seconds, expiresAt: now.seconds + 60, scope: try Scope("run"),
+            clientID: profile == .identityAssertion ? subject : nil)
+        return Array(
+            try CompactJWS.sign(type: profile.type, payload: AuthorizationGrant.payload(of: claims), key: key).utf8)
     }
 
     private static func entry(_ trustDomain: TrustDomain, isDownstream: Bool) throws -> RegistrationEntry {

@@ -14,7 +14,9 @@ import Testing
         "Standards/SPIFFE/JWT/JWTSVID.swift": [.jwtSVID],
         "Standards/WIMSE/WorkloadIdentityToken.swift": [.witSVID],
         "Standards/OAuth/Tokens/AccessToken.swift": [.accessToken],
-        "Domain/Issuance/Authorities/SigningAuthority.swift": [.accessToken, .blueprintAssertion],
+        "Domain/Issuance/Authorities/SigningAuthority.swift": [
+            .accessToken, .transactionToken, .chainingGrant, .identityAssertionGrant, .blueprintAssertion,
+        ],
         "Standards/OAuth/DPoP/DPoPProof.swift": [.dpopProof],
         "Applications/AgentShield/Tokens/TransactionChallenge.swift": [.transactionChallenge],
         "Domain/Revocation/SignedRevocations.swift": [.revocationSnapshot],

@@ -85,6 +85,12 @@ struct TrustMatrixTests {
         case .blueprintAssertion:
             return Offered(
                 try SignedWorld.blueprintAssertion(world.trustDomain, subject: id.string, key: key))
+        case .transactionToken:
+            return Offered(try SignedWorld.transactionToken(world.trustDomain, subject: id.string, key: key))
+        case .chainingGrant:
+            return Offered(try SignedWorld.grant(.chaining, world.trustDomain, subject: id.string, key: key))
+        case .identityAssertionGrant:
+            return Offered(try SignedWorld.grant(.identityAssertion, world.trustDomain, subject: id.string, key: key))
         }
     }
 

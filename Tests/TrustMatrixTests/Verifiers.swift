@@ -112,6 +112,18 @@ struct Verifiers: Sendable {
         case .securityEvent:
             let event = try UnverifiedSecurityEvent(parsing: object.bytes)
             _ = try event.verify(with: key(event.keyID), audience: SignedWorld.audience, now: now.seconds)
+        case .transactionToken:
+            let token = try UnverifiedTransactionToken(parsing: object.text)
+            guard let key = world.accessTokenKeys.first(where: { $0.keyID == token.keyID }) else { throw Refused() }
+            let policy = TransactionTokenPolicy(issuer: world.tokenIssuer, audience: world.trustDomain.idString)
+            _ = try token.verify(with: key, policy: policy, now: now.seconds)
+        case .authorizationGrant:
+            let grant = try UnverifiedAuthorizationGrant(parsing: SecretText(object.text))
+            guard grant.unverifiedIssuer == world.tokenIssuer,
+                let key = world.accessTokenKeys.first(where: { $0.keyID == grant.keyID })
+            else { throw Refused() }
+            _ = try grant.verify(
+                with: key, policy: AuthorizationGrantPolicy(audience: SignedWorld.otherIssuer), now: now.seconds)
         case .dpopProof:
             let request = DPoPRequest(method: "POST", url: try SignedWorld.resource(), use: .tokenRequest)
             _ = try DPoPProof.verify(object.text, request: request, policy: DPoPPolicy(), now: now.seconds)

@@ -330,20 +330,25 @@ package struct ControlPlane: Sendable {
         let keys = FederatedTokenKeys(authorities: parts.authorities, registry: parts.registry)
         let clients = parts.clients
         let documents = IssuerDocuments()
-        let issuers = try IssuerKeyring(
-            configuration.trustedIssuers, now: world.now, observe: { [logger] in logger.report($0) },
-            fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
+        let keyring = { [logger, world] (issuers: [TrustedIssuer]) throws(IssuerKeyringError) -> IssuerKeyring in
+            try IssuerKeyring(
+                issuers, now: world.now, observe: { logger.report($0) },
+                fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
+        }
         return TokenEndpoints(
             service: TokenService(
                 directory: { parts.directory.snapshot }, authorities: parts.authorities,
                 revocations: parts.revocations, approvals: parts.approvals, audit: parts.log,
                 refusals: parts.refusals,
                 trust: ClientTrust(
-                    jwtAuthorities: { keys.keys(of: $0) }, issuers: issuers,
+                    jwtAuthorities: { keys.keys(of: $0) }, issuers: try keyring(configuration.trustedIssuers),
                     certificates: parts.clientAuthorities?.judgement,
                     verifiedSVID: { [world] in clients.verify($0, at: world.now()) }),
-                names: names,
-                now: world.now,
+                grantTrust: try GrantTrust(
+                    configuration.grantIssuers, own: configuration.trustDomain, keyring: keyring),
+                clientNames: try ForeignClientNames(
+                    configuration.foreignClientNames, own: configuration.trustDomain),
+                names: names, now: world.now,
                 randomBytes: world.randomBytes),
             metadata: TokenMetadata(configuration, authorities: parts.authorities, names: names),
             limiter: RateLimiter(

@@ -1,7 +1,7 @@
 package import AgentDirectory
 package import Approvals
 package import AuditTrail
-import Authentication
+package import Authentication
 package import Issuance
 import JOSE
 package import OAuth
@@ -26,13 +26,21 @@ package final class TokenService: Sendable {
     let proofs: ProofChecker
     let grants: Grants
     let ownRevocations = OwnRevocations()
+    let grantTrust: GrantTrust
+    let clientNames: ForeignClientNames
+    let spentGrants = SpentGrants()
+    let startedAt: UnixTime
 
-    /// - Parameter names: what the service is called; nil until its listener has a port.
+    /// - Parameters:
+    ///   - grantTrust: the other authorization servers whose grants count.
+    ///   - clientNames: what agents are called at other authorization servers.
+    ///   - names: what the service is called; nil until its listener has a port.
     package init(
         directory: @escaping @Sendable () -> DirectorySnapshot, authorities: Authorities,
         revocations: RevocationRegister, approvals: ApprovalRegister,
         policy: PolicyEngine = PolicyEngine(defaultActorDepth: ActorChain.defaultLimit), audit: AuditLog,
-        refusals: RefusalRecorder, trust: ClientTrust, names: @escaping @Sendable () -> TokenServiceNames?,
+        refusals: RefusalRecorder, trust: ClientTrust, grantTrust: GrantTrust = .none,
+        clientNames: ForeignClientNames = .none, names: @escaping @Sendable () -> TokenServiceNames?,
         now: @escaping @Sendable () -> UnixTime, randomBytes: @escaping @Sendable (Int) -> [UInt8]
     ) {
         self.directory = directory
@@ -50,6 +58,9 @@ package final class TokenService: Sendable {
             trust: trust, names: names, revoked: { revocations.revoked }, now: now)
         proofs = ProofChecker(nonces: DPoPNonces(now: now, randomBytes: randomBytes), now: now)
         grants = Grants(trustDomain: authorities.trustDomain)
+        self.grantTrust = grantTrust
+        self.clientNames = clientNames
+        startedAt = now()
     }
 
     /// The nonce for the next DPoP proof, which every answer of the token endpoint carries (RFC 9449 §8.2).
@@ -66,16 +77,22 @@ package final class TokenService: Sendable {
             let authenticated = try await authenticate(request.client, call, wanted)
             client = authenticated
             if let wanted { return try await blueprintAssertion(wanted, to: authenticated, call) }
-            let directory = try presentDirectory(of: authenticated)
             let key = try proofs.presentedKey(call, of: authenticated)
+            let foreign = try await foreignGrant(request, authenticated, key)
+            let directory = try presentDirectory(of: authenticated)
             if case .backchannel(let requestID) = request.grant {
                 return try await approvedToken(requestID, authenticated, key, call, directory)
             }
+            if let response = try await derivedToken(request, authenticated, key, call, directory) { return response }
             let target = try TokenTarget(
                 scope: request.scope, resources: request.resources, audiences: request.audiences,
                 details: request.authorizationDetails?.details ?? [], of: authenticated.agent, in: directory)
-            let subject = try subject(request, target, authenticated, key, call, directory)
+            let subject =
+                if let foreign { try self.subject(foreign, target, authenticated) } else {
+                    try subject(request, target, authenticated, key, call, directory)
+                }
             let permit = try permit(target, authenticated, key, subject, directory)
+            if let foreign { try spend(foreign) }
             let prepared = try prepare(
                 permit, authenticated, key, subject, issuedTokenType: request.isExchange ? .accessToken : nil)
             let issued = try await issue(prepared, to: authenticated, about: subject, call)
@@ -152,7 +169,7 @@ package final class TokenService: Sendable {
     }
 
     /// The actor is always the client. A token about somebody else would name an actor who is not here.
-    private func check(
+    func check(
         _ actor: TokenExchange.TypedToken, is client: AuthenticatedClient, _ call: TokenCall,
         _ directory: DirectorySnapshot
     ) throws(TokenRefusal) {
@@ -173,7 +190,7 @@ package final class TokenService: Sendable {
     }
 
     /// A JWT-SVID that is addressed to this service and to nobody else: whoever received it could pass it on otherwise.
-    private func svid(
+    func svid(
         _ token: SecretText, _ call: TokenCall, _ directory: DirectorySnapshot, _ code: OAuthErrorCode
     ) throws(TokenRefusal) -> VerifiedJWTSVID {
         guard let names = names() else { throw .unavailable("the service has no name yet") }

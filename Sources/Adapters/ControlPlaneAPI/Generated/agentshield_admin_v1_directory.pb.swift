@@ -709,7 +709,7 @@ package nonisolated struct Agentshield_Admin_V1_Resource: Sendable {
 
   package var scopes: [String] = []
 
-  /// standard or entra.
+  /// standard, entra or authorization-server.
   package var profile: String = String()
 
   /// Seconds.

@@ -42,6 +42,10 @@ package struct ControlPlaneConfiguration: Sendable {
     package var approverIssuers: [ApproverIssuer] = []
     /// Transmitters whose security events end agents.
     package var signalIssuers: [SignalIssuer] = []
+    /// Other authorization servers whose grants say on whose behalf our clients act.
+    package var grantIssuers: [GrantIssuer] = []
+    /// What agents are called as clients of other authorization servers, where that is not their SPIFFE ID.
+    package var foreignClientNames: [ForeignClientNames.Entry] = []
     /// What is added to JWT- and WIT-SVIDs.
     package var claims = ClaimRules.none
     /// Host names beside that of `jwtIssuer` under which OIDC discovery answers.

@@ -24,6 +24,9 @@ package struct ProtectedResource: Sendable, Hashable, Identifiable {
         case standard
         /// As Microsoft Entra issues them, RS256, issued by `/{tenant}/v2.0`.
         case entra
+        /// Another authorization server, whose issuer identifier is the resource's: no access tokens, but grants that are
+        /// redeemed there.
+        case authorizationServer = "authorization-server"
     }
 
     /// Whether its tokens must be bound to a key or certificate of the client.

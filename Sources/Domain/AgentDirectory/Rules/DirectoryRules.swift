@@ -195,6 +195,7 @@ struct DirectoryRules: Sendable {
 
     func check(_ resource: ProtectedResource, in snapshot: DirectorySnapshot) throws(DirectoryError) {
         try check(resourceID: resource.id)
+        guard resource.profile != .authorizationServer || Self.isIssuer(resource.id) else { throw .badIssuer }
         try check(description: resource.description)
         try check(tokenLifetime: resource.tokenLifetime)
         if let id = resource.agentID { _ = try live(id, in: snapshot) }
@@ -212,6 +213,12 @@ struct DirectoryRules: Sendable {
         guard ApprovalRules.waitingTimes.contains(rules.waitingTime) else { throw .badApprovalRules }
         let unknown = rules.scopes.subtracting(resource.scopes)
         guard unknown.isEmpty else { throw .scopesNotOfResource(unknown.tokens) }
+    }
+
+    /// RFC 8414 §2: an `https` URL without query and fragment.
+    private static func isIssuer(_ id: String) -> Bool {
+        guard let url = try? WebURL(id) else { return false }
+        return url.isSecure && url.query == nil && !url.hasFragment
     }
 
     func check(

@@ -32,6 +32,8 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let accessTokenIssue = EventType("access_token.issue")
     package static let accessTokenRefuse = EventType("access_token.refuse")
     package static let blueprintAssertionIssue = EventType("blueprint_assertion.issue")
+    package static let transactionTokenIssue = EventType("transaction_token.issue")
+    package static let authorizationGrantIssue = EventType("authorization_grant.issue")
 
     // Revocation.
     package static let revocationAdd = EventType("revocation.add")

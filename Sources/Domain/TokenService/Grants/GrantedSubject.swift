@@ -25,11 +25,13 @@ struct GrantedSubject: Sendable {
     let expiresAt: UnixTime?
     /// The `jti` of the token that the first hop got; nil for a first token.
     let chainRoot: String?
+    /// What of somebody else's word the log has to know.
+    let evidence: [String: String]
 
     fileprivate init(
         subject: String, profile: String?, actors: ActorChain?, mayAct: MayAct?, onBehalf: TokenAction.OnBehalf,
         scopeCeiling: Scope?, detailCeiling: [AuthorizationDetails.Detail]? = nil, expiresAt: UnixTime?,
-        chainRoot: String?
+        chainRoot: String?, evidence: [String: String] = [:]
     ) {
         self.subject = subject
         self.profile = profile
@@ -40,6 +42,7 @@ struct GrantedSubject: Sendable {
         self.detailCeiling = detailCeiling
         self.expiresAt = expiresAt
         self.chainRoot = chainRoot
+        self.evidence = evidence
     }
 }
 
@@ -155,5 +158,45 @@ struct Grants: Sendable {
         return GrantedSubject(
             subject: svid.id.string, profile: Self.agentProfile, actors: actors, mayAct: nil,
             onBehalf: .another(actorDepth: 1), scopeCeiling: nil, expiresAt: svid.expiresAt, chainRoot: nil)
+    }
+
+    /// A transaction token as subject: its subject and its actors stay as they are. Who asked for the tokens is not in the
+    /// chain but in `req_wl`, which the new token continues.
+    func replaced(_ token: VerifiedTransactionToken, by client: AuthenticatedClient) -> GrantedSubject {
+        let claims = token.claims
+        let own = client.agent.spiffeID.string
+        let isOwn =
+            claims.actors == nil && claims.subject.hasSameBytes(as: own)
+            && claims.requesters.allSatisfy { $0.hasSameBytes(as: own) }
+        return GrantedSubject(
+            subject: claims.subject, profile: claims.subjectProfile, actors: claims.actors, mayAct: nil,
+            onBehalf: isOwn ? .itself : .another(actorDepth: max(claims.actors?.depth ?? 0, 1)),
+            scopeCeiling: claims.scope, expiresAt: UnixTime(seconds: claims.expiresAt), chainRoot: claims.chainRoot)
+    }
+
+    /// A grant of another authorization server: whom it names, as we name its subjects, and the client as the one who acts.
+    ///
+    /// The token has at most the grant's scope and ends with it at the latest: what its issuer learns later, that somebody was
+    /// disabled for example, cannot be learnt here.
+    func chained(
+        _ grant: VerifiedAuthorizationGrant, about subject: ForeignSubject, by client: AuthenticatedClient
+    ) throws(TokenRefusal) -> GrantedSubject {
+        let claims = grant.claims
+        let actors: ActorChain
+        do {
+            actors = try .extending(
+                claims.actors,
+                by: Actor(
+                    subject: client.agent.spiffeID.string, issuer: trustDomain.idString,
+                    profiles: [Self.agentProfile]),
+                limit: ActorChain.deepestLimit)
+        } catch {
+            throw TokenRefusal(.actorUnauthorized, error.description)
+        }
+        return GrantedSubject(
+            subject: subject.name, profile: claims.subjectProfile, actors: actors, mayAct: nil,
+            onBehalf: .another(actorDepth: actors.depth), scopeCeiling: claims.scope,
+            expiresAt: UnixTime(seconds: claims.expiresAt), chainRoot: claims.chainRoot,
+            evidence: ["grant": claims.tokenID, "grant_issuer": claims.issuer])
     }
 }

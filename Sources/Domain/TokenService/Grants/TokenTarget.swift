@@ -13,7 +13,8 @@ struct TokenTarget: Sendable {
     /// What clients built for people add to every request; it means nothing for an agent.
     private static let ignored: Set<String> = ["openid", "profile", "offline_access"]
 
-    init(resourceID: String, scopes: TokenAction.RequestedScopes, details: [AuthorizationDetails.Detail]) {
+    /// A target that the request names in a way of its own.
+    init(resourceID: String, scopes: TokenAction.RequestedScopes, details: [AuthorizationDetails.Detail] = []) {
         self.resourceID = resourceID
         self.scopes = scopes
         self.details = details

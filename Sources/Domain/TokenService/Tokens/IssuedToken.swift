@@ -48,7 +48,8 @@ extension TokenService {
             _ = try? await audit.recordOutcome(ofIntent: intentID, event)
             throw error
         }
-        event.effect = AuditEvent.EffectField(observed: .occurred, result: facts(prepared, client))
+        event.effect = AuditEvent.EffectField(
+            observed: .occurred, result: facts(prepared, client).merging(subject.evidence) { $1 })
         do {
             try await audit.recordOutcome(ofIntent: intentID, event)
         } catch {

@@ -225,7 +225,10 @@ extension TokenService {
         _ permit: Permit, _ client: AuthenticatedClient, _ key: PresentedKey?, _ subject: GrantedSubject,
         issuedTokenType: TokenType?, approval: Approval? = nil
     ) throws(TokenRefusal) -> PreparedToken {
-        let profile = TokenProfile(permit.resource.profile)
+        // The trust domain is what transaction tokens are for, another authorization server what grants are for.
+        guard let profile = TokenProfile(permit.resource.profile),
+            !permit.resource.id.hasSameBytes(as: authorities.trustDomain.idString)
+        else { throw TokenRefusal(silently: .invalidTarget, "the resource takes no access tokens") }
         guard let names = names(), let authority = authority(of: profile) else {
             throw .unavailable("no key can sign now")
         }
@@ -296,11 +299,12 @@ extension TokenService {
 }
 
 extension TokenProfile {
-    init(_ profile: ProtectedResource.Profile) {
-        self =
-            switch profile {
-            case .standard: .standard
-            case .entra: .entra
-            }
+    /// Nil where there are no access tokens.
+    init?(_ profile: ProtectedResource.Profile) {
+        switch profile {
+        case .standard: self = .standard
+        case .entra: self = .entra
+        case .authorizationServer: return nil
+        }
     }
 }

@@ -68,7 +68,8 @@ enum ConfigurationKey {
         "server": [
             "trust_domain", "data_dir", "bind_address", "bind_port", "https_port", "socket_path", "ca_ttl",
             "default_x509_svid_ttl", "default_jwt_svid_ttl", "default_wit_svid_ttl", "agent_ttl", "jwt_issuer",
-            "public_url", "trusted_issuers", "signal_issuers",
+            "public_url", "trusted_issuers", "grant_issuers", "client_at", "signal_issuers", "socket_approvers",
+            "approver_issuers",
             "oidc_domains",
             "oidc_set_key_use",
             "web_certificates", "client_ca_path", "federates_with", "federation_web_roots", "require_parent",

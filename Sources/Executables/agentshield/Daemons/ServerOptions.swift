@@ -57,6 +57,20 @@ struct ServerOptions: ParsableArguments {
             [jwks_uri=URL] [jwks=FILE] [ca=FILE] [private] [loopback_http]"; all: every agent; repeat for more.
             """)
     var signalIssuers: [String] = []
+    @Option(
+        name: .flag("grantIssuer"),
+        help: """
+            Authorization server whose grants say for whom clients act here: "URL [trust_domain=NAME]" and what \
+            -trustedIssuer has; repeat for more.
+            """)
+    var grantIssuers: [String] = []
+    @Option(
+        name: .flag("clientAt"),
+        help: """
+            What an agent is called at another authorization server, where that is not its SPIFFE ID: "ISSUER SPIFFE_ID \
+            CLIENT_ID"; repeat for more.
+            """)
+    var foreignClientNames: [String] = []
     @Option(name: .flag("oidcDomain"), help: "A further host name for OIDC discovery; repeat for more.")
     var oidcDomains: [String] = []
     @Flag(name: .flag("oidcSetKeyUse"), help: "Say `use: sig` of the keys of OIDC discovery.")
@@ -168,6 +182,12 @@ struct ServerOptions: ParsableArguments {
         }
         configuration.signalIssuers = try settings.list("signal_issuers", flag: signalIssuers).map {
             try parseSignalIssuer($0, settings.name("signal_issuers"))
+        }
+        configuration.grantIssuers = try settings.list("grant_issuers", flag: grantIssuers).map {
+            try parseGrantIssuer($0, settings.name("grant_issuers"))
+        }
+        configuration.foreignClientNames = try settings.list("client_at", flag: foreignClientNames).map {
+            try parseClientName($0, settings.name("client_at"))
         }
         configuration.claims = settings.file.claims
         configuration.oidcDomains = settings.list("oidc_domains", flag: oidcDomains)
@@ -414,6 +434,26 @@ private func parseSignalIssuer(_ text: String, _ name: String) throws -> SignalI
     let issuer = try parseTrustedIssuer(
         rest.joined(separator: " "), name, algorithms: [.rs256, .es256], transmitsSignals: true)
     return SignalIssuer(issuer: issuer, audience: audience, reachesAll: reachesAll)
+}
+
+/// `URL [trust_domain=NAME]` and what a trusted issuer has.
+private func parseGrantIssuer(_ text: String, _ name: String) throws -> GrantIssuer {
+    let key = "trust_domain="
+    let words = text.split(separator: " ").map { String($0) }
+    let domains = words.filter { $0.hasPrefix(key) }
+    guard domains.count <= 1 else { throw CommandFailure("\(name): an issuer speaks for one trust domain") }
+    let issuer = try parseTrustedIssuer(words.filter { !$0.hasPrefix(key) }.joined(separator: " "), name)
+    return GrantIssuer(
+        issuer, trustDomain: try domains.first.map { try parseTrustDomain(String($0.dropFirst(key.count)), name) })
+}
+
+/// `ISSUER SPIFFE_ID CLIENT_ID`.
+private func parseClientName(_ text: String, _ name: String) throws -> ForeignClientNames.Entry {
+    let words = text.split(separator: " ").map { String($0) }
+    guard words.count == 3, let agent = try? SPIFFEID(words[1]) else {
+        throw CommandFailure("\(name): `\(text)` is not issuer, spiffe id and client id")
+    }
+    return ForeignClientNames.Entry(issuer: words[0], agent: agent, clientID: words[2])
 }
 
 /// `CHAIN:KEY`, or one file that holds both.

@@ -67,7 +67,12 @@ extension ResourceCommand {
         var scopes: [String] = []
         @Option(name: .flag("description"), help: "What it is.")
         var description = ""
-        @Option(name: .flag("profile"), help: "What its tokens look like: standard or entra (default standard).")
+        @Option(
+            name: .flag("profile"),
+            help: """
+                What its tokens look like: standard, entra, or authorization-server for grants to another one (default \
+                standard).
+                """)
         var profile = ""
         @Option(name: .flag("tokenTTL"), help: "Life of its tokens, from 1m to 1h (default 10m).")
         var tokenTTL: String?
@@ -149,7 +154,7 @@ extension ResourceCommand {
         var scopes: [String] = []
         @Option(name: .flag("description"), help: "What it is.")
         var description: String?
-        @Option(name: .flag("profile"), help: "What its tokens look like: standard or entra.")
+        @Option(name: .flag("profile"), help: "What its tokens look like: standard, entra or authorization-server.")
         var profile: String?
         @Option(name: .flag("tokenTTL"), help: "Life of its tokens, from 1m to 1h.")
         var tokenTTL: String?

@@ -14,6 +14,7 @@ struct TokenMetadata: Sendable {
     private let hosts: Set<String>
     private let authorities: Authorities
     private let authenticationMethods: [String]
+    private let takesForeignGrants: Bool
 
     /// Longest time that a document may be kept, in seconds.
     private static let longestAge: Int64 = 300
@@ -25,6 +26,7 @@ struct TokenMetadata: Sendable {
         tenant = configuration.trustDomain.name
         self.names = names
         self.authorities = authorities
+        takesForeignGrants = !configuration.grantIssuers.isEmpty
         hosts = Set(configuration.certificateNames.map { $0.lowercased() })
         authenticationMethods =
             configuration.clientAuthorities == nil
@@ -79,6 +81,12 @@ struct TokenMetadata: Sendable {
         metadata.otherMembers["global_token_revocation_endpoint"] = .string(names.globalRevocationEndpoint)
         metadata.dpopAlgorithms = DPoPProof.algorithms.map(\.rawValue)
         metadata.issuesCertificateBoundTokens = true
+        if profile == .standard {
+            metadata.chainingTokenTypes = [TokenType.jwt.uri, TokenType.identityAssertionGrant.uri]
+            if takesForeignGrants {
+                metadata.authorizationGrantProfiles = [AuthorizationGrant.identityAssertionProfile]
+            }
+        }
         metadata.subjectTypesSupported = ["public"]
         metadata.idTokenAlgorithms = [profile == .entra ? "RS256" : "ES256"]
         // OpenID Connect Discovery and MSAL want the member. Nobody signs in here: the path answers 404.
