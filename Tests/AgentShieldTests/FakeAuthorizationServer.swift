@@ -46,6 +46,8 @@ final class FakeAuthorizationServer: Sendable {
     var keyReads: Int { state.withLock { $0.keyReads } }
     var metadataReads: Int { state.withLock { $0.metadataReads } }
 
+    var signer: JWSSigningKey { state.withLock { $0.signer } }
+
     func start(at url: String) { base.withLock { $0 = url } }
     func fail(_ status: Int?, _ body: String = "{}") {
         state.withLock { state in

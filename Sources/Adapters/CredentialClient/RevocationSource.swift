@@ -71,6 +71,16 @@ package final class RevocationSource: PeerRevocations {
         }
     }
 
+    /// Why a transaction token is good no more, for ``TransactionTokenVerifier``: asked by transaction, chain, key and everybody
+    /// in it.
+    package func refusal(of token: VerifiedTransactionToken) -> TransactionTokenRefusal? {
+        let time = environment.now()
+        return state.withLock { state in
+            if state.held.snapshot?.revoked.revocation(of: token) != nil { return .revoked }
+            return state.held.isFresh(at: time, limit: limit) ? nil : .revocationsUnknown
+        }
+    }
+
     private static func isRevoked(_ peer: ProvenPeer, _ held: HeldRevocations) -> Bool {
         held.snapshot?.revoked.revocation(of: peer.id, serial: peer.serial, key: peer.key) != nil
     }

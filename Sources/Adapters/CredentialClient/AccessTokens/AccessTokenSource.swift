@@ -95,6 +95,31 @@ package final class AccessTokenSource: Sendable {
         throw .certificateChanged
     }
 
+    /// A transaction token for the own trust domain, in exchange for a subject token. None is kept: each is for one request.
+    package func transactionToken(
+        subject: SecretText, type: TokenType, scopes: [String], details: String?, context: String?
+    ) async throws(TokenClientError) -> HeldAccessToken {
+        let scope: Scope
+        do {
+            scope = try Scope(tokens: scopes)
+        } catch {
+            throw .badRequest("the scopes are refused: \(error)")
+        }
+        guard !scope.isEmpty else { throw .badRequest("a transaction token needs a scope") }
+        var fields: [(name: String, value: String)] = [
+            ("grant_type", TokenRequest.GrantType.tokenExchange.rawValue),
+            ("requested_token_type", TokenType.transactionToken.uri),
+            ("audience", try holder().id.trustDomain.idString),
+            ("subject_token", subject.text), ("subject_token_type", type.uri), ("scope", scope.string),
+        ]
+        if let details { fields.append(("request_details", details)) }
+        if let context { fields.append(("request_context", context)) }
+        switch await ask(FormParameters(fields), .transactionToken) {
+        case .success(let held): return held
+        case .failure(let error): throw error
+        }
+    }
+
     /// A proof for a request to a resource that shows the token (RFC 9449 §7.1); nil where the token needs none.
     package func proof(
         _ held: HeldAccessToken, method: String, url: WebURL
@@ -138,7 +163,7 @@ package final class AccessTokenSource: Sendable {
             if let flight = state.flights[key] { return .wait(flight, old: old) }
             // Unstructured: who began it may be cancelled, and others wait for it too. It ends with the transport's limits.
             let flight = Flight {
-                let result = await self.ask(form, isExchange: isExchange)
+                let result = await self.ask(form, .accessToken(isExchange: isExchange))
                 self.land(result, key)
                 return result
             }
@@ -202,10 +227,16 @@ package final class AccessTokenSource: Sendable {
         return FormParameters(fields)
     }
 
-    private func ask(_ form: FormParameters, isExchange: Bool) async -> Result<HeldAccessToken, TokenClientError> {
+    /// What was asked for.
+    private enum Wanted {
+        case accessToken(isExchange: Bool)
+        case transactionToken
+    }
+
+    private func ask(_ form: FormParameters, _ wanted: Wanted) async -> Result<HeldAccessToken, TokenClientError> {
         do throws(TokenClientError) {
             let (answer, start) = try await send(form, server.token)
-            return .success(try read(answer, start, isExchange: isExchange))
+            return .success(try read(answer, start, wanted))
         } catch {
             return .failure(error)
         }
@@ -271,7 +302,7 @@ package final class AccessTokenSource: Sendable {
             switch Self.code(of: answer) {
             case .authorizationPending? where answer.status != 200: continue
             case .slowDown? where answer.status != 200: interval = min(interval + 5, Self.longestInterval)
-            default: return try read(answer, start, isExchange: false)
+            default: return try read(answer, start, .accessToken(isExchange: false))
             }
         }
     }
@@ -302,7 +333,7 @@ package final class AccessTokenSource: Sendable {
     }
 
     private func read(
-        _ answer: TokenServerAnswer, _ start: UnixTime, isExchange: Bool
+        _ answer: TokenServerAnswer, _ start: UnixTime, _ wanted: Wanted
     ) throws(TokenClientError) -> HeldAccessToken {
         guard answer.status == 200 else { throw Self.error(answer) }
         let response: TokenResponse
@@ -312,14 +343,19 @@ package final class AccessTokenSource: Sendable {
             throw .badAnswer(error.description)
         }
         // A token of another use than the one that was asked for is not bound as it was to be.
-        guard response.use == (proofKey == nil ? .bearer : .dpop) else {
-            throw .badAnswer("the token is of another type than was asked for")
+        let use: TokenResponse.Use
+        let type: TokenType?
+        switch wanted {
+        case .accessToken(let isExchange):
+            (use, type) = (proofKey == nil ? .bearer : .dpop, isExchange ? .accessToken : nil)
+        case .transactionToken: (use, type) = (.notApplicable, .transactionToken)
         }
+        guard response.use == use else { throw .badAnswer("the token is of another type than was asked for") }
         guard let expiresIn = response.expiresIn, expiresIn > 0 else {
             throw .badAnswer("member `expires_in` of the answer is missing or zero")
         }
-        guard !isExchange || response.issuedTokenType == .accessToken else {
-            throw .badAnswer("what was issued is no access token")
+        guard type == nil || response.issuedTokenType == type else {
+            throw .badAnswer("what was issued is not what was asked for")
         }
         return HeldAccessToken(
             token: response.token, use: response.use, scope: response.scope, holder: answer.holder,

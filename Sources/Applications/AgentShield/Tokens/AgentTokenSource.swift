@@ -20,7 +20,7 @@ public final class AgentTokenSource: Sendable {
         case dpop
     }
 
-    private let source: AccessTokenSource
+    let source: AccessTokenSource
     private let resource: String?
     private let scopes: [String]
 
