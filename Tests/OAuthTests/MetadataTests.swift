@@ -20,6 +20,8 @@ import Testing
         metadata.dpopAlgorithms = ["ES256"]
         metadata.issuesCertificateBoundTokens = true
         metadata.authorizationDetailsTypes = []
+        metadata.chainingTokenTypes = [TokenType.jwt.uri]
+        metadata.authorizationGrantProfiles = [AuthorizationGrant.identityAssertionProfile]
         metadata.mtlsEndpointAliases = ["token_endpoint": "https://mtls.example.com/token"]
         metadata.otherMembers = ["issuer": "https://evil.example", "challenge_endpoint": "x"]
         let read = try AuthorizationServerMetadata(parsing: metadata.serializedBytes, issuer: Self.issuer)
@@ -31,6 +33,7 @@ import Testing
                 "response_types_supported", "grant_types_supported", "token_endpoint_auth_methods_supported",
                 "introspection_endpoint", "revocation_endpoint", "dpop_signing_alg_values_supported",
                 "tls_client_certificate_bound_access_tokens", "authorization_details_types_supported",
+                "identity_chaining_requested_token_types_supported", "authorization_grant_profiles_supported",
                 "mtls_endpoint_aliases", "challenge_endpoint",
             ])
     }
