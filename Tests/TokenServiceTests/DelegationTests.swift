@@ -259,8 +259,22 @@ struct DelegationTests {
             let resources = [TokenWorld.resourceB, TokenWorld.resourceC]
             let scopes = [nil, "task.read", "task.run", "task.read task.run"]
             var counts: [TokenType: Int] = [:]
-            for _ in 0..<16 {
-                var token = try await world.token("a", ["resource": TokenWorld.resourceB])
+            for round in 0..<16 {
+                var token: TokenResponse
+                if round.isMultiple(of: 2) {
+                    token = try await world.token("a", ["resource": TokenWorld.resourceB])
+                } else {
+                    // What another authorization server grants is bounded by it in the same way.
+                    let text = try GrantingServer.grant(
+                        ["act": ["sub": "relay", "iss": "https://partner.example"], "scope": "task.read"],
+                        at: world.clock.time)
+                    token = try await world.redeem(text)
+                    let before = try AccessTokenView(JWTClaims(parsing: CompactJWS(parsing: text).payload).json)
+                    let after = try AccessTokenView(world.claims(token))
+                    #expect(after.subject == before.subject && after.end <= before.end)
+                    #expect(after.scopes.isSubset(of: before.scopes))
+                    #expect(after.actors == ["spiffe://example.org/agent-b"] + before.actors)
+                }
                 var type = TokenType.accessToken
                 for _ in 0..<10 {
                     world.clock.advance(seconds: 1)

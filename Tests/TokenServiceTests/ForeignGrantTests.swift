@@ -14,25 +14,36 @@ enum GrantingServer {
     /// Speaks for the trust domain `partner.example`; the other one for nobody.
     static let partner = "https://partner.example/oauth2"
     static let plain = "https://plain.example"
+    /// One whose keys have to be fetched, and one that is away.
     static let slow = "https://slow-grants.example"
+    static let absent = "https://absent.example"
     static let keys = [
         partner: JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "k"),
         plain: JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "k"),
+        slow: JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "k"),
     ]
 
-    static func trust(own: TrustDomain, now: @escaping @Sendable () -> UnixTime) throws -> GrantTrust {
+    static func trust(
+        own: TrustDomain, now: @escaping @Sendable () -> UnixTime, whileFetching: TokenWorld.Event
+    ) throws -> GrantTrust {
         let partner = try TrustedIssuer(issuer: Self.partner, jwks: document(Self.partner))
         let plain = try TrustedIssuer(issuer: Self.plain, jwks: document(Self.plain))
         let slow = try TrustedIssuer(issuer: Self.slow, jwksURI: Self.slow + "/keys")
         return try GrantTrust(
             [
                 GrantIssuer(partner, trustDomain: try TrustDomain("partner.example")), GrantIssuer(plain),
-                GrantIssuer(slow),
+                GrantIssuer(slow), GrantIssuer(try TrustedIssuer(issuer: absent, jwksURI: absent + "/keys")),
             ], own: own
         ) { issuers throws(IssuerKeyringError) in
             try IssuerKeyring(
                 issuers, now: now, observe: { _ in },
-                fetch: { _ throws(IssuerDocumentError) in throw .timeout })
+                fetch: { request throws(IssuerDocumentError) in
+                    guard request.url.string.hasPrefix(Self.slow), let document = try? document(Self.slow) else {
+                        throw .timeout
+                    }
+                    whileFetching.happen()
+                    return IssuerDocument(bytes: document)
+                })
         }
     }
 
@@ -111,8 +122,14 @@ struct ForeignGrantTests {
                 .chainRoot("first"), reason: "", latestEnd: world.clock.time + 3600, by: TokenWorld.caller.agent,
                 requestID: "r")
             #expect(try await world.isActive(next, asking: "b") == false)
-            await expectRefusal(.invalidGrant) {
-                try await world.redeem(try GrantingServer.grant(["chain_root": "first"], at: world.clock.time))
+            _ = try await world.revocations.revoke(
+                .jwtID("bad"), reason: "", latestEnd: world.clock.time + 3600, by: TokenWorld.caller.agent,
+                requestID: "r")
+            for claim in ["chain_root": "first", "jti": "bad"] {
+                await expectRefusal(.invalidGrant) {
+                    try await world.redeem(
+                        try GrantingServer.grant([claim.key: .string(claim.value)], at: world.clock.time))
+                }
             }
         }
     }
@@ -251,7 +268,7 @@ struct ForeignGrantTests {
     func away() async throws {
         try await TokenWorld.run { world in
             let text = try GrantingServer.grant(
-                issuer: GrantingServer.slow, signedBy: GrantingServer.plain, at: world.clock.time)
+                issuer: GrantingServer.absent, signedBy: GrantingServer.plain, at: world.clock.time)
             await expectRefusal(.temporarilyUnavailable) { try await world.redeem(text) }
         }
     }
@@ -385,11 +402,12 @@ struct ForeignGrantTests {
         }
     }
 
-    @Test("a client that was disabled while keys were fetched, or whose blueprint forbids it, gets nothing")
-    func disabled() async throws {
+    @Test("a client that was disabled while the issuer's keys were fetched gets nothing, and the grant is not used up")
+    func disabledMeanwhile() async throws {
         try await TokenWorld.run { world in
-            let grant = try GrantingServer.grant(at: world.clock.time)
-            world.change("b") { $0.state = .disabled }
+            let grant = try GrantingServer.grant(["sub": "x"], issuer: GrantingServer.slow, at: world.clock.time)
+            world.whileFetching.set { world.change("b") { $0.state = .disabled } }
+            await expectRefusal(.temporarilyUnavailable) { try await world.redeem(grant) }
             await expectRefusal(.invalidClient) { try await world.redeem(grant) }
             world.change("b") { $0.state = .enabled }
             _ = try await world.redeem(grant)

@@ -149,7 +149,8 @@ final class TokenWorld: Sendable {
                     try? X509SVIDVerifier.verify(
                         chain: chain, bundle: { _ in authorities.x509Bundle }, at: clock.time)
                 }),
-            grantTrust: try GrantingServer.trust(own: trustDomain, now: clock.now),
+            grantTrust: try GrantingServer.trust(
+                own: trustDomain, now: clock.now, whileFetching: whileFetching),
             clientNames: try ForeignClientNames(
                 [
                     ForeignClientNames.Entry(

@@ -2,6 +2,7 @@ import AgentDirectory
 import Authentication
 import JOSE
 import OAuth
+import Revocation
 import SPIFFE
 
 /// A grant of another authorization server that this client may redeem here, if it was not redeemed before.
@@ -53,8 +54,8 @@ extension TokenService {
             throw TokenRefusal(silently: .invalidGrant, "the grant names an agent of ours as actor")
         }
         let subject = try ForeignSubject(claims.subject, of: claims.issuer, speakingFor: trustDomain)
-        if let subject = revocation(of: claims, subject) {
-            throw TokenRefusal(silently: .invalidGrant, "the grant's \(subject) is revoked")
+        if let revoked = revocation(of: claims) {
+            throw TokenRefusal(silently: .invalidGrant, "the grant's \(revoked.kind) is revoked")
         }
         return ForeignGrant(grant, subject)
     }
@@ -141,15 +142,11 @@ extension TokenService {
         return id.isMember(of: authorities.trustDomain)
     }
 
-    /// What of a grant is revoked here, in the log's words.
-    private func revocation(of claims: AuthorizationGrantClaims, _ subject: ForeignSubject) -> String? {
-        let revoked = revocations.revoked
-        for name in [subject.name] + (claims.actors?.actors.map(\.subject) ?? []) {
-            if let id = try? SPIFFEID(name), revoked.all.contains(.agent(id)) { return "agent" }
-        }
-        if revoked.all.contains(.jwtID(claims.tokenID)) { return "identifier" }
-        if let root = claims.chainRoot, revoked.all.contains(.chainRoot(root)) { return "chain" }
-        return nil
+    /// What of a grant is revoked here. Nobody in it is ours, and others are revoked at home.
+    private func revocation(of claims: AuthorizationGrantClaims) -> RevokedSubject? {
+        let revoked = revocations.revoked.all
+        let candidates = [.jwtID(claims.tokenID)] + (claims.chainRoot.map { [RevokedSubject.chainRoot($0)] } ?? [])
+        return candidates.first { revoked.contains($0) }
     }
 }
 
