@@ -189,6 +189,17 @@ def test_delegation(folder):
     assert jag.count("authorization_grant.issue") >= 2 and "access_token.refuse" in jag
 
 
+def test_approvals(folder):
+    guide = Guide("docs/operations/approvals.md", folder)
+    _, refused, pending, approved, used, _ = guide.run()
+    assert '"scope":"read"' in refused and '"error":"access_denied"' in refused
+    assert '"error":"authorization_pending"' in pending
+    assert "spiffe://example.org/payer (payer)" in approved and "W4-11" in approved
+    assert "Approved by alice@example.org." in approved
+    assert used.count('"active":true') == 1 and used.count('"active":false') == 1 and "single_use" in used
+    assert "approval.spend" in used
+
+
 def test_the_readmes_tour(folder):
     guide = Guide("README.md", folder)
     (guide.work / ".venv").symlink_to(ROOT / ".venv")
