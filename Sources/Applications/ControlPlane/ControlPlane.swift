@@ -329,23 +329,17 @@ package struct ControlPlane: Sendable {
         let names = tokenServiceNames(addresses)
         let keys = FederatedTokenKeys(authorities: parts.authorities, registry: parts.registry)
         let clients = parts.clients
-        let documents = IssuerDocuments()
-        let keyring = { [logger, world] (issuers: [TrustedIssuer]) throws(IssuerKeyringError) -> IssuerKeyring in
-            try IssuerKeyring(
-                issuers, now: world.now, observe: { logger.report($0) },
-                fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
-        }
         return TokenEndpoints(
             service: TokenService(
                 directory: { parts.directory.snapshot }, authorities: parts.authorities,
                 revocations: parts.revocations, approvals: parts.approvals, audit: parts.log,
                 refusals: parts.refusals,
                 trust: ClientTrust(
-                    jwtAuthorities: { keys.keys(of: $0) }, issuers: try keyring(configuration.trustedIssuers),
+                    jwtAuthorities: { keys.keys(of: $0) }, issuers: try issuerKeys(configuration.trustedIssuers),
                     certificates: parts.clientAuthorities?.judgement,
                     verifiedSVID: { [world] in clients.verify($0, at: world.now()) }),
                 grantTrust: try GrantTrust(
-                    configuration.grantIssuers, own: configuration.trustDomain, keyring: keyring),
+                    configuration.grantIssuers, own: configuration.trustDomain, keyring: issuerKeys),
                 clientNames: try ForeignClientNames(
                     configuration.foreignClientNames, own: configuration.trustDomain),
                 names: names, now: world.now,
@@ -357,6 +351,15 @@ package struct ControlPlane: Sendable {
             randomBytes: world.randomBytes)
     }
 
+    /// The keys of issuers outside, each list for its own purpose: who may authenticate clients may not thereby approve, vouch or
+    /// end anybody.
+    private func issuerKeys(_ issuers: [TrustedIssuer]) throws(IssuerKeyringError) -> IssuerKeyring {
+        let documents = IssuerDocuments()
+        return try IssuerKeyring(
+            issuers, now: world.now, observe: { [logger] in logger.report($0) },
+            fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
+    }
+
     private func approvalService(_ parts: Parts) -> ApprovalService {
         ApprovalService(
             register: parts.approvals, directory: parts.directory, people: configuration.socketApprovers,
@@ -366,11 +369,7 @@ package struct ControlPlane: Sendable {
     /// Approvals over HTTP; nil where no identity provider signs people in.
     private func approvalEndpoints(_ parts: Parts) throws -> ApprovalEndpoints? {
         guard !configuration.approverIssuers.isEmpty else { return nil }
-        let documents = IssuerDocuments()
-        let keys = try IssuerKeyring(
-            configuration.approverIssuers.map(\.issuer), now: world.now,
-            observe: { [logger] in logger.report($0) },
-            fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
+        let keys = try issuerKeys(configuration.approverIssuers.map(\.issuer))
         return ApprovalEndpoints(
             register: parts.approvals, directory: parts.directory,
             tokens: ApproverTokens(issuers: configuration.approverIssuers, keys: keys, now: world.now),
@@ -398,12 +397,9 @@ package struct ControlPlane: Sendable {
     /// Nothing where the operator listens to nobody.
     private func signalEndpoint(_ parts: Parts, _ addresses: Addresses) throws -> SignalEndpoint? {
         guard !configuration.signalIssuers.isEmpty else { return nil }
-        let documents = IssuerDocuments()
-        let keyring = try IssuerKeyring(
-            configuration.signalIssuers.map(\.issuer), now: world.now, observe: { [logger] in logger.report($0) },
-            fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
         let receiver = SignalReceiver(
-            configuration.signalIssuers, keyring: keyring, revocation: subjectRevocation(parts, addresses),
+            configuration.signalIssuers, keyring: try issuerKeys(configuration.signalIssuers.map(\.issuer)),
+            revocation: subjectRevocation(parts, addresses),
             audit: parts.log, refusals: parts.refusals, names: tokenServiceNames(addresses),
             limiter: RateLimiter(perSecond: SignalReceiver.tokensPerSecond, now: world.now, sleep: world.sleep),
             now: world.now, randomBytes: world.randomBytes, logger: logger)

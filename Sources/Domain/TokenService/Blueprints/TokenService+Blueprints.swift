@@ -193,42 +193,20 @@ extension TokenService {
         _ assertion: BlueprintAssertion, _ authority: TokenSigningAuthority, to client: AuthenticatedClient,
         _ call: TokenCall
     ) async throws(TokenRefusal) -> SecretText {
-        var event = AuditEvent(
+        let intent = AuditEvent(
             type: .blueprintAssertionIssue, phase: .intent, agent: client.audit,
             resource: AuditEvent.ResourceField(kind: "identity", id: assertion.agentID),
             decision: AuditEvent.DecisionField(
                 action: "issue", result: .permit, reason: "blueprint " + assertion.blueprintID),
             correlation: AuditEvent.CorrelationField(requestID: call.requestID))
-        let receipt: AuditReceipt
-        do {
-            receipt = try await audit.record(event)
-        } catch {
-            throw .unavailable("the intent was not recorded: \(error)")
-        }
-        let intentID = receipt.eventID
-        let text: SecretText
-        do throws(TokenRefusal) {
-            text = try signed(assertion, authority, consuming: receipt)
-        } catch {
-            event.decision.result = .deny
-            event.decision.reason = error.reason
-            event.effect = AuditEvent.EffectField(observed: .none)
-            // The failure stands whether or not the log takes it.
-            _ = try? await audit.recordOutcome(ofIntent: intentID, event)
-            throw error
-        }
         var facts = [
             "jti": assertion.tokenID, "expires": UnixTime(seconds: assertion.expiresAt).description,
             "authority": authority.id, "operator": assertion.operatorID,
         ]
         facts["credential"] = client.credentialName
-        event.effect = AuditEvent.EffectField(observed: .occurred, result: facts)
-        do {
-            try await audit.recordOutcome(ofIntent: intentID, event)
-        } catch {
-            throw .unavailable("the outcome was not recorded: \(error)")
+        return try await issueRecorded(intent, facts: facts) { receipt throws(TokenRefusal) in
+            try signed(assertion, authority, consuming: receipt)
         }
-        return text
     }
 
     private func signed(

@@ -155,37 +155,14 @@ extension TokenService {
 
     // MARK: issuance
 
-    /// As an access token is issued: intent durable in the log → signed for that intent's receipt → read back and verified →
-    /// outcome durable → handed out.
+    /// Records, signs and hands out.
     private func issue(
         _ prepared: PreparedDerivedToken, to client: AuthenticatedClient, about subject: GrantedSubject,
         _ call: TokenCall
     ) async throws(TokenRefusal) -> TokenResponse {
-        var event = event(prepared, client, subject, call)
-        let receipt: AuditReceipt
-        do {
-            receipt = try await audit.record(event)
-        } catch {
-            throw .unavailable("the intent was not recorded: \(error)")
-        }
-        let intentID = receipt.eventID
-        let token: SecretText
-        do throws(TokenRefusal) {
-            token = try signed(prepared, consuming: receipt)
-        } catch {
-            event.decision.result = .deny
-            event.decision.reason = error.reason
-            event.effect = AuditEvent.EffectField(observed: .none)
-            // The failure stands whether or not the log takes it.
-            _ = try? await audit.recordOutcome(ofIntent: intentID, event)
-            throw error
-        }
-        event.effect = AuditEvent.EffectField(observed: .occurred, result: facts(prepared, client))
-        do {
-            try await audit.recordOutcome(ofIntent: intentID, event)
-        } catch {
-            throw .unavailable("the outcome was not recorded: \(error)")
-        }
+        let token = try await issueRecorded(
+            event(prepared, client, subject, call), facts: facts(prepared, client)
+        ) { receipt throws(TokenRefusal) in try signed(prepared, consuming: receipt) }
         return TokenResponse(
             token: token, use: .notApplicable, expiresIn: prepared.expiresAt - now().seconds, scope: prepared.scope,
             issuedTokenType: prepared.issuedTokenType)
@@ -233,13 +210,8 @@ extension TokenService {
     private func event(
         _ prepared: PreparedDerivedToken, _ client: AuthenticatedClient, _ subject: GrantedSubject, _ call: TokenCall
     ) -> AuditEvent {
-        var delegation: AuditEvent.DelegationField?
-        if subject.onBehalf != .itself {
-            delegation = AuditEvent.DelegationField(
-                subject: subject.subject, subjectKind: (try? SPIFFEID(subject.subject)) == nil ? "user" : "system")
-        }
-        return AuditEvent(
-            type: prepared.eventType, phase: .intent, agent: client.audit, delegation: delegation,
+        AuditEvent(
+            type: prepared.eventType, phase: .intent, agent: client.audit, delegation: subject.audit,
             resource: AuditEvent.ResourceField(kind: "resource", id: prepared.permit.resource.id),
             decision: AuditEvent.DecisionField(
                 action: "issue", result: .permit, reason: "scope " + prepared.scope.string,

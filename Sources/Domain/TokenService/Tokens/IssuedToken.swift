@@ -25,36 +25,13 @@ struct IssuedToken: Sendable {
 }
 
 extension TokenService {
-    /// Intent durable in the log → signed for that intent's receipt → read back and verified → outcome durable → handed out.
+    /// Records, signs and hands out.
     func issue(
         _ prepared: PreparedToken, to client: AuthenticatedClient, about subject: GrantedSubject, _ call: TokenCall
     ) async throws(TokenRefusal) -> IssuedToken {
-        var event = event(prepared, client, subject, call)
-        let receipt: AuditReceipt
-        do {
-            receipt = try await audit.record(event)
-        } catch {
-            throw .unavailable("the intent was not recorded: \(error)")
-        }
-        let intentID = receipt.eventID
-        let token: SecretText
-        do throws(TokenRefusal) {
-            token = try signed(prepared, consuming: receipt)
-        } catch {
-            event.decision.result = .deny
-            event.decision.reason = error.reason
-            event.effect = AuditEvent.EffectField(observed: .none)
-            // The failure stands whether or not the log takes it.
-            _ = try? await audit.recordOutcome(ofIntent: intentID, event)
-            throw error
-        }
-        event.effect = AuditEvent.EffectField(
-            observed: .occurred, result: facts(prepared, client).merging(subject.evidence) { $1 })
-        do {
-            try await audit.recordOutcome(ofIntent: intentID, event)
-        } catch {
-            throw .unavailable("the outcome was not recorded: \(error)")
-        }
+        let token = try await issueRecorded(
+            event(prepared, client, subject, call), facts: facts(prepared, client).merging(subject.evidence) { $1 }
+        ) { receipt throws(TokenRefusal) in try signed(prepared, consuming: receipt) }
         return IssuedToken(token, prepared)
     }
 
@@ -85,13 +62,8 @@ extension TokenService {
     private func event(
         _ prepared: PreparedToken, _ client: AuthenticatedClient, _ subject: GrantedSubject, _ call: TokenCall
     ) -> AuditEvent {
-        var delegation: AuditEvent.DelegationField?
-        if subject.onBehalf != .itself {
-            delegation = AuditEvent.DelegationField(
-                subject: subject.subject, subjectKind: (try? SPIFFEID(subject.subject)) == nil ? "user" : "system")
-        }
-        return AuditEvent(
-            type: .accessTokenIssue, phase: .intent, agent: client.audit, delegation: delegation,
+        AuditEvent(
+            type: .accessTokenIssue, phase: .intent, agent: client.audit, delegation: subject.audit,
             resource: AuditEvent.ResourceField(kind: "resource", id: prepared.resource.id),
             decision: AuditEvent.DecisionField(
                 action: "issue", result: .permit,
