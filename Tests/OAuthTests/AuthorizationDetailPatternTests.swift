@@ -109,6 +109,9 @@ struct AuthorizationDetailPatternTests {
             (#"{"type":"t","amount":{"minimum":"1"}}"#, .badBounds),
             (#"{"type":"t","amount":{"minimum":1,"step":2}}"#, .badBounds),
             (#"{"type":"t","*":1}"#, .badWildcard),
+            (#"{"type":"t","n":9007199254740993}"#, .unsafeNumber),
+            (#"{"type":"t","n":{"maximum":9007199254740994}}"#, .unsafeNumber),
+            (#"{"type":"t","n":[1,-9007199254740994]}"#, .unsafeNumber),
             (#"{"type":"t","a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":{}}}}}}}}}"#, .tooDeep),
         ])
     func malformed(text: String, error: AuthorizationDetailPatternError) throws {

@@ -50,9 +50,11 @@ package struct AuthorizationDetailPattern: Sendable, Equatable {
 
     private static func check(_ value: JSONValue, depth: Int) throws(AuthorizationDetailPatternError) {
         switch value {
-        case .null, .bool, .number, .string: return
+        case .null, .bool, .string: return
+        case .number: guard AuthorizationDetails.isExact(value) else { throw .unsafeNumber }
         case .array(let elements):
             guard !elements.isEmpty else { throw .emptyArray }
+            guard AuthorizationDetails.isExact(value) else { throw .unsafeNumber }
             // Arrays of arrays would have two meanings: one of the elements, or some of them.
             guard elements.allSatisfy({ $0.arrayValue == nil && $0.objectValue == nil }) else { throw .nestedArray }
         case .object(let object):
@@ -64,6 +66,7 @@ package struct AuthorizationDetailPattern: Sendable, Equatable {
                 ["minimum", "maximum"].contains($0.name) && $0.value.numberValue != nil
             }
             guard bounds else { throw .badBounds }
+            guard AuthorizationDetails.isExact(value) else { throw .unsafeNumber }
         }
     }
 
@@ -108,6 +111,8 @@ package enum AuthorizationDetailPatternError: Error, Sendable, Equatable, Custom
     case nestedArray
     /// `minimum` or `maximum` beside something else, or no number.
     case badBounds
+    /// A number beyond 2^53.
+    case unsafeNumber
 
     package var description: String {
         switch self {
@@ -117,6 +122,7 @@ package enum AuthorizationDetailPatternError: Error, Sendable, Equatable, Custom
         case .emptyArray: "an array in a pattern is empty: nothing would fit"
         case .nestedArray: "an array in a pattern has texts, numbers and truth values only"
         case .badBounds: "`minimum` and `maximum` of a pattern are numbers and stand alone"
+        case .unsafeNumber: "a number of a pattern is beyond 2^53"
         }
     }
 }

@@ -38,9 +38,21 @@ package struct AuthorizationDetails: Sendable, Equatable {
         for element in elements {
             guard case .object(let object) = element else { throw .notAnObject }
             guard let type = object["type"]?.stringValue, !type.isEmpty else { throw .missingType }
+            guard object.members.allSatisfy({ Self.isExact($0.value) }) else { throw .unsafeNumber }
             details.append(Detail(type: type, json: object))
         }
         self.details = details
+    }
+
+    /// Whether every reader sees the same numbers: beyond 2^53 some round, and so does the canonical form that people approve.
+    static func isExact(_ value: JSONValue) -> Bool {
+        switch value {
+        case .null, .bool, .string: true
+        case .number(let number):
+            number.int64.map { $0.magnitude <= 1 << 53 } ?? (number.double.magnitude <= 9_007_199_254_740_992)
+        case .array(let elements): elements.allSatisfy { isExact($0) }
+        case .object(let object): object.members.allSatisfy { isExact($0.value) }
+        }
     }
 
     /// The array as it was read.
@@ -56,6 +68,8 @@ package enum AuthorizationDetailsError: OAuthRefusal, Sendable, Equatable, Custo
     case tooMany
     /// An object without a `type`.
     case missingType
+    /// A number that not every reader reads exactly.
+    case unsafeNumber
 
     package var code: OAuthErrorCode { .invalidAuthorizationDetails }
 
@@ -66,6 +80,7 @@ package enum AuthorizationDetailsError: OAuthRefusal, Sendable, Equatable, Custo
         case .notAnObject: "an authorization detail is not an object"
         case .tooMany: "there are more than \(AuthorizationDetails.maximumCount) authorization details"
         case .missingType: "an authorization detail has no type"
+        case .unsafeNumber: "a number of an authorization detail is beyond 2^53; write it as text"
         }
     }
 }
