@@ -7,6 +7,8 @@ import TokenService
 struct ClientAuthorityFile: Sendable {
     private let path: String
     private let authorities: ClientAuthorities
+    /// What was read first: a file that was replaced since is seen to be another.
+    private let first: [UInt8]
 
     /// How often the file is looked at.
     private static let interval = Duration.seconds(10)
@@ -15,7 +17,8 @@ struct ClientAuthorityFile: Sendable {
     init(_ path: String) throws {
         self.path = path
         do {
-            authorities = try ClientAuthorities(pem: WebCertificateFiles.contents(path))
+            first = try WebCertificateFiles.contents(path)
+            authorities = try ClientAuthorities(pem: first)
         } catch {
             throw ClientAuthorityFileError(path: path, reason: "\(error)")
         }
@@ -34,7 +37,7 @@ struct ClientAuthorityFile: Sendable {
 
     /// Looks for changes until the task is cancelled. A file that is of no use leaves what was read before.
     func run(sleep: @Sendable (Duration) async throws -> Void, logger: Logger) async {
-        var seen = try? WebCertificateFiles.contents(path)
+        var seen = first
         var complaint: String?
         while !Task.isCancelled {
             do { try await sleep(Self.interval) } catch { return }

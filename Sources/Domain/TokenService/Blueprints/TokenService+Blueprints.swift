@@ -176,7 +176,8 @@ extension TokenService {
         let time = now()
         let ends = [
             time + min(BlueprintAssertion.longestLifetime, wanted.blueprint.maximumTokenLifetime), authority.notAfter,
-            wanted.runner.expiresAt, agent.expiresAt, client.kind == .x509SVID ? call.peer?.expiresAt : nil,
+            wanted.runner.expiresAt, agent.expiresAt, client.endsAt,
+            client.kind == .x509SVID ? call.peer?.expiresAt : nil,
         ].compactMap { $0?.seconds }
         guard let end = ends.min(), end > time.seconds else {
             throw .unavailable("nothing can be signed for so short a time")

@@ -104,7 +104,7 @@ extension TokenService {
         } else {
             return nil
         }
-        try refuseDetails(request)
+        try refuseDetails(request, subject)
         return try await issue(prepared, to: client, about: subject, call)
     }
 
@@ -123,8 +123,8 @@ extension TokenService {
     }
 
     /// Neither kind says what rich authorization requests (RFC 9396) would narrow, and nothing may get wider on the way.
-    func refuseDetails(_ request: TokenRequest) throws(TokenRefusal) {
-        guard request.authorizationDetails == nil else {
+    func refuseDetails(_ request: TokenRequest, _ subject: GrantedSubject? = nil) throws(TokenRefusal) {
+        guard request.authorizationDetails == nil, subject?.detailCeiling?.isEmpty ?? true else {
             throw TokenRefusal(.invalidAuthorizationDetails, "tokens of this kind have no authorization details")
         }
     }
@@ -137,7 +137,7 @@ extension TokenService {
         let time = now()
         let ends = [
             time + min(seconds, permit.permission.maximumLifetime), authority.notAfter, subject.expiresAt,
-            client.agent.expiresAt,
+            client.agent.expiresAt, client.endsAt,
         ].compactMap { $0?.seconds }
         guard let end = ends.min(), end > time.seconds else {
             throw TokenRefusal(.invalidGrant, "what was presented ends too soon for a token")
