@@ -28,6 +28,8 @@ private func forms(_ bytes: [UInt8], _ text: String) {
             precondition((try? Scope(scope.string)) == scope, "scope reads back differently")
         }
         _ = try? TokenQuery(form: form, authorization: nil)
+        _ = try? BackchannelRequest(form: form, authorization: nil)
+        _ = try? TransactionAuthorizationRequest(form: form, authorization: nil)
     }
     if let empty = try? FormParameters(parsing: []),
         let client = try? ClientAuthentication(form: empty, authorization: text),
@@ -60,7 +62,7 @@ private func tokens(_ text: String) {
         let again = try? ActorChain(parsing: .object(chain.json), requiresIssuer: false)
         precondition(again?.depth == chain.depth, "chain of actors reads back differently")
     }
-    _ = try? AuthorizationDetails(parsing: text)
+    approvals(text)
     _ = try? UnverifiedTransactionToken(parsing: text)
     _ = try? UnverifiedAuthorizationGrant(parsing: SecretText(text))
     if let context = try? TransactionContext(parsing: text) {
@@ -68,6 +70,21 @@ private func tokens(_ text: String) {
         precondition((try? TransactionContext(parsing: written)) == context, "context reads back differently")
     }
     _ = try? TransactionToken.presented([text])
+}
+
+private func approvals(_ text: String) {
+    _ = try? UnverifiedTransactionChallenge(parsing: SecretText(text))
+    // A pattern and details of one input: neither may trap the other.
+    guard let value = try? JSONValue(parsing: text), let array = value.arrayValue, let first = array.first?.objectValue,
+        let pattern = try? AuthorizationDetailPattern(first),
+        let details = try? AuthorizationDetails(json: .array(Array(array.dropFirst())))
+    else {
+        _ = try? AuthorizationDetails(parsing: text)
+        return
+    }
+    for detail in details.details where pattern.covers(detail) {
+        precondition(pattern.type == detail.type, "a pattern covers a detail of another type")
+    }
 }
 
 private func metadata(_ bytes: [UInt8]) {
