@@ -189,7 +189,7 @@ def test_a_grant_that_holds_only_when_approved(tokens):
     with tokens.web(tokens.payer_svid) as web:
         asked = ask(web, resource=JIT, scope="deploy")
         (approval,) = waiting(tokens)
-        assert approval["demanded_by"] == "grant" and approval["grant_seconds"] == "10"
+        assert approval["demanded_by"] == "grant" and approval["grant_seconds"] == "10" and approval["act"]["grant_seconds"] == 10
         approve(tokens, approval)
         reply = fetch(web, asked)
         assert reply.status_code == 200, reply.text
@@ -388,16 +388,21 @@ def test_nobody_else_s_word_counts_as_a_person_s(tokens):
         id_token(OTHER_KEY), id_token(iss="https://other.example"), id_token(aud="another"),
         id_token(aud=[AUDIENCE, "another"]), id_token(exp=int(time.time()) - 1), id_token(exp=None),
         id_token(iat=int(time.time()) - 7200), id_token(iat=None), id_token(email_verified=False),
-        id_token(email_verified="true"), id_token(email=None), tokens.jwt_svid(tokens.payer, AUDIENCE), "x",
+        id_token(email_verified="true"), id_token(email=None),
+        id_token(email="spiffe://oauth-approvals.test/admin"), id_token(email=f"{PROVIDER}#x@y"), id_token(email="@example.org"),
+        id_token(email="a@b@example.org"), id_token(auth_time=int(time.time()) - 7200), id_token(auth_time="now"), tokens.jwt_svid(tokens.payer, AUDIENCE), "x",
     ):  # fmt: skip
         with tokens.web() as browser:
             reply = browser.get("/approvals", headers={"authorization": f"Bearer {bad}"})
             assert reply.status_code == 401 and reply.headers["www-authenticate"] == "Bearer", (bad, reply.text)
     with tokens.web() as browser:
-        assert browser.get("/approvals").status_code == 401
+        missing = browser.get("/approvals")
+        assert missing.status_code == 401 and missing.headers["cache-control"] == "no-store"
         assert browser.get("/approvals", headers={"authorization": "Basic eDp4"}).status_code == 401
         eve = {"authorization": f"Bearer {id_token(email='eve@example.org')}"}
         assert browser.get("/approvals", headers=eve).json() == []
+    refusals = [event for event in tokens.log("request.refuse") if event["resource"]["kind"] == "approvals"]
+    assert refusals and all(event["decision"]["result"] == "deny" for event in refusals)
 
 
 def test_who_may_answer_on_the_socket_is_the_resource_s_say(tokens):

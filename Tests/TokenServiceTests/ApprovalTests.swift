@@ -44,6 +44,66 @@ struct ApprovalTests {
         }
     }
 
+    @Test("what was approved for a short while is not fetched after it")
+    func lapsed() async throws {
+        try await TokenWorld.run { world in
+            try world.needsApproval(activation: 20)
+            let peer = try await world.peer("a")
+            let asked = try await world.ask(peer, ["scope": "task.run"])
+            try await world.approve(try #require(world.approvals.all.first))
+            world.clock.advance(seconds: 15)
+            #expect(try await world.fetch(asked, peer).expiresIn == 5)
+            let late = try await world.ask(peer, ["scope": "task.read"])
+            try await world.approve(try #require(world.approvals.all.first { $0.state == .pending }))
+            world.clock.advance(seconds: 20)
+            await expectRefusal(.expiredToken) { try await world.fetch(late, peer) }
+            await expectRefusal(.accessDenied) { try await world.token("a", ["scope": "task.read"]) }
+        }
+    }
+
+    @Test("a grant that a person approved for one subject does not hold for another")
+    func otherSubject() async throws {
+        try await TokenWorld.run { world in
+            try world.needsApproval(activation: 600, resource: TokenWorld.resourceC)
+            let received = try await world.token("a", ["resource": TokenWorld.resourceB])
+            let peer = try await world.peer("b")
+            func exchange() async throws -> TokenResponse {
+                try await world.exchange(received, by: "b", for: TokenWorld.resourceC, scope: "task.run")
+            }
+            // For itself.
+            _ = try await world.ask(peer, ["scope": "task.run", "resource": TokenWorld.resourceC])
+            try await world.approve(try #require(world.approvals.all.first))
+            _ = try await world.token("b", ["scope": "task.run", "resource": TokenWorld.resourceC])
+            await expectRefusal(.accessDenied) { try await exchange() }
+            // And for agent A, which is not for itself either.
+            world.clock.advance(seconds: 600)
+            let again = try await world.token("a", ["resource": TokenWorld.resourceB])
+            _ = try await world.ask(
+                peer,
+                ["subject_token": again.token.text, "scope": "task.run", "resource": TokenWorld.resourceC])
+            try await world.approve(try #require(world.approvals.all.first { $0.state == .pending }))
+            _ = try await world.exchange(again, by: "b", for: TokenWorld.resourceC, scope: "task.run")
+            await expectRefusal(.accessDenied) {
+                try await world.token("b", ["scope": "task.run", "resource": TokenWorld.resourceC])
+            }
+        }
+    }
+
+    @Test(
+        "numbers that readers round are neither approved nor granted",
+        arguments: ["9007199254740993", "-9007199254740993", "1e300"])
+    func roundedNumbers(number: String) async throws {
+        try await TokenWorld.run { world in
+            try world.needsApproval(types: ["payment"], pattern: #"{"type":"payment","to":{}}"#)
+            let peer = try await world.peer("a")
+            let details = #"[{"type":"payment","to":\#(number)}]"#
+            await expectRefusal(.invalidAuthorizationDetails) {
+                try await world.ask(
+                    peer, ["authorization_details": details, "resource": TokenWorld.resourceB])
+            }
+        }
+    }
+
     @Test("what was approved is fetched once")
     func once() async throws {
         try await TokenWorld.run { world in
@@ -256,6 +316,13 @@ struct ApprovalTests {
             await #expect(throws: ApprovalError.notApprover) { try await answer("PAUL@example.org", hash: hash) }
             await #expect(throws: ApprovalError.ownAgent) { try await answer("sam@example.org", hash: hash) }
             await #expect(throws: ApprovalError.ownAgent) { try await answer("olga@example.org", hash: hash) }
+            // However it is written, and whoever else answers for somebody in the act.
+            try world.changeRules { $0.approvers.append(try Person("SAM@example.org")) }
+            await #expect(throws: ApprovalError.ownAgent) { try await answer("SAM@example.org", hash: hash) }
+            try world.changeRules { $0.approvers.append(try Person("spiffe://example.org/agent-a")) }
+            await #expect(throws: ApprovalError.ownAgent) {
+                try await answer("spiffe://example.org/agent-a", .svid, hash: hash)
+            }
             await #expect(throws: ApprovalError.otherAct) { try await answer(Self.paul, hash: String(hash.reversed())) }
             await #expect(throws: ApprovalError.notFound) {
                 try await world.approvals.approve(
@@ -271,28 +338,32 @@ struct ApprovalTests {
             try world.changeRules { $0.allowsSponsor = true }
             try await answer("sam@example.org", hash: hash)
             #expect(world.approvals.all.first?.answer?.person.name == "sam@example.org")
-            #expect(try await world.events(.approvalApprove).count { $0.contains("own_agent") } == 2)
+            #expect(try await world.events(.approvalApprove).count { $0.contains("own_agent") } == 4)
         }
     }
 
     @Test("what was taken away while a person thought about it is not given")
     func takenAway() async throws {
-        for change: @Sendable (TokenWorld) throws -> Void in [
-            { world in world.change("a") { $0.state = .disabled } },
-            { world in world.directory.change { $0.remove(grant: "grant-a-b") } },
-            { world in
-                guard var resource = world.directory.snapshot.resource(TokenWorld.resourceB) else { return }
-                resource.scopes = try Scope("task.read")
-                world.directory.change { $0.put(resource) }
-            },
-        ] {
+        let changes: [(OAuthErrorCode, @Sendable (TokenWorld) throws -> Void)] = [
+            (.accessDenied, { world in world.change("a") { $0.state = .disabled } }),
+            (.invalidTarget, { world in world.directory.change { $0.remove(grant: "grant-a-b") } }),
+            (
+                .invalidScope,
+                { world in
+                    guard var resource = world.directory.snapshot.resource(TokenWorld.resourceB) else { return }
+                    resource.scopes = try Scope("task.read")
+                    world.directory.change { $0.put(resource) }
+                }
+            ),
+        ]
+        for (code, change) in changes {
             try await TokenWorld.run { world in
                 try world.needsApproval(scopes: "task.run")
                 let peer = try await world.peer("a")
                 let asked = try await world.ask(peer, ["scope": "task.run"])
                 try await world.approve(try #require(world.approvals.all.first))
                 try change(world)
-                await #expect(throws: TokenRefusal.self) { try await world.fetch(asked, peer) }
+                await expectRefusal(code) { try await world.fetch(asked, peer) }
             }
         }
     }
@@ -315,11 +386,23 @@ struct ApprovalTests {
             let claims = try world.claims(token)
             #expect(claims["sub"] == "spiffe://example.org/agent-a" && claims["act"] != nil)
             #expect(claims["chain_root"] == (try world.claims(first))["jti"])
+            #expect(claims["sub_profile"] == "ai_agent")
             // The second time the subject's token is taken back meanwhile.
             let again = try await world.ask(peer, fields)
             try await world.approve(try #require(world.approvals.all.first { $0.state == .pending }))
             try await world.service.revoke(try await world.request(as: "a", ["token": first.token.text]))
             await expectRefusal(.accessDenied) { try await world.fetch(again, peer) }
+            // And the third time the key that signed it.
+            world.clock.advance(seconds: 5)
+            let third = try await world.token("a", ["resource": TokenWorld.resourceB])
+            let last = try await world.ask(
+                peer, ["subject_token": third.token.text, "resource": TokenWorld.resourceC, "scope": "task.run"])
+            try await world.approve(try #require(world.approvals.all.first { $0.state == .pending }))
+            let keyID = try #require(try CompactJWS(parsing: third.token.text).header.keyID)
+            _ = try await world.revocations.revoke(
+                .key(keyID), reason: "stolen", latestEnd: world.clock.time + 3600, by: TokenWorld.caller.agent,
+                requestID: "r")
+            await expectRefusal(.accessDenied) { try await world.fetch(last, peer) }
         }
     }
 
@@ -386,6 +469,8 @@ struct ApprovalTests {
                     try await world.challenge { $0["authorization_details"] = [["type": "payment", "amount": 101]] }
                 ),
                 (.invalidScope, try await world.challenge { $0["scope"] = "task.delete" }),
+                (.invalidRequest, try await world.challenge { $0["reason"] = "\u{202e}drawkcab" }),
+                (.invalidRequest, try await world.challenge { $0["reason"] = "a\u{2028}b" }),
             ] {
                 await expectRefusal(code) { try await world.begin(challenge, peer) }
             }
@@ -395,6 +480,25 @@ struct ApprovalTests {
                 try await world.begin("\(parts[0]).\(parts[1]).\(parts[2].reversed().map(String.init).joined())", peer)
             }
             #expect(world.approvals.all.isEmpty)
+        }
+    }
+
+    @Test("a challenge that names a subject and no actor is nobody's who acts for the subject")
+    func challengeOfTheSubject() async throws {
+        try await TokenWorld.run { world in
+            try world.needsApproval(pattern: #"{"type":"payment","amount":{"maximum":100}}"#)
+            // C may act for others at B, and holds a token of A's that is addressed to C.
+            try world.grant("c", on: TokenWorld.resourceB, .delegated)
+            try world.grant("a", on: TokenWorld.resourceC, .own)
+            let received = try await world.token("a", ["resource": TokenWorld.resourceC])
+            let challenge = try await world.challenge { $0["sub"] = "spiffe://example.org/agent-a" }
+            let stranger = try await world.peer("c")
+            await expectRefusal(.invalidRequest) {
+                try await world.service.authorizeTransaction(
+                    try world.call(
+                        ["transaction_challenge": challenge, "subject_token": received.token.text], peer: stranger))
+            }
+            _ = try await world.begin(challenge, try await world.peer("a"))
         }
     }
 
@@ -487,9 +591,9 @@ extension TokenWorld {
         }
     }
 
-    func changeRules(_ change: (inout ApprovalRules) -> Void) throws {
+    func changeRules(_ change: (inout ApprovalRules) throws -> Void) throws {
         guard var target = directory.snapshot.resource(Self.resourceB), var rules = target.approval else { return }
-        change(&rules)
+        try change(&rules)
         target.approval = rules
         directory.change { $0.put(target) }
     }

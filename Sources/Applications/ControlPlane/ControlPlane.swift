@@ -373,6 +373,7 @@ package struct ControlPlane: Sendable {
         return ApprovalEndpoints(
             register: parts.approvals, directory: parts.directory,
             tokens: ApproverTokens(issuers: configuration.approverIssuers, keys: keys, now: world.now),
+            refusals: parts.refusals,
             limiter: RateLimiter(perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
             now: world.now, randomBytes: world.randomBytes)
     }

@@ -24,6 +24,8 @@ package enum ApprovalError: Error, Sendable, Equatable {
     case challengeUsed
     /// The agent has asked for too much lately, or too much is waiting.
     case tooMany
+    /// The act is too large or too deep to be kept.
+    case notStorable
     /// Denied.
     case denied
     case expired
@@ -47,6 +49,7 @@ extension ApprovalError: CustomStringConvertible {
         case .unknownApprover: "the login hint names no approver"
         case .challengeUsed: "the challenge was used"
         case .tooMany: "too many approvals are asked for"
+        case .notStorable: "the act is too large or too deep"
         case .denied: "a person said no"
         case .expired: "nobody answered in time"
         case .spent: "the token was used"
@@ -70,6 +73,7 @@ extension ApprovalError: AuditedError {
         case .unknownApprover: "unknown_approver"
         case .challengeUsed: "challenge_used"
         case .tooMany: "too_many"
+        case .notStorable: "not_storable"
         case .denied: "denied"
         case .expired: "expired"
         case .spent: "spent"

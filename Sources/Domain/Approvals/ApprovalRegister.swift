@@ -28,9 +28,9 @@ package final class ApprovalRegister: Sendable {
     }
 
     /// Most approvals that are kept, answered ones included.
-    package static let maximum = 10_000
-    /// How long one is kept after it is over, in seconds: the limits look back an hour.
-    static let retention: Int64 = 24 * 3600
+    package static let maximum = 20_000
+    /// How long one is kept after it is over, in seconds: the limits look back so far. The log keeps it for good.
+    static let retention: Int64 = 3600
 
     package static func open(
         store: any ApprovalStore, directory: @escaping @Sendable () -> DirectorySnapshot, audit: AuditLog,
@@ -75,8 +75,11 @@ package final class ApprovalRegister: Sendable {
 
     package func approval(_ id: String) -> Approval? { state.withLock { $0.approvals[id] } }
 
-    /// A grant that holds because a person approved it: for the scopes that the person saw, and for a while.
+    /// A grant that holds because a person approved it: for the scopes, the subject and the actors that the person saw, and
+    /// for a while.
     package struct Activation: Sendable {
+        package let subject: String
+        package let actors: ActorChain?
         package let scope: Scope
         package let until: UnixTime
     }
@@ -89,7 +92,9 @@ package final class ApprovalRegister: Sendable {
                 guard let until = approval.activeUntil, time < until,
                     approval.act.clientID.hasSameBytes(as: clientID), approval.act.grantIDs.contains(id)
                 else { return nil }
-                return Activation(scope: approval.act.scope, until: until)
+                return Activation(
+                    subject: approval.act.subject, actors: approval.act.actors, scope: approval.act.scope,
+                    until: until)
             }
         }
     }
@@ -106,19 +111,26 @@ package final class ApprovalRegister: Sendable {
     func write<Value: Sendable>(
         _ act: AuditedAct, _ plan: @Sendable ([String: Approval]) throws(ApprovalError) -> Plan<Value>
     ) async throws(ApprovalError) -> Value {
-        try await lock.withLock { () async throws(ApprovalError) in
+        let done = try await lock.withLock { () async throws(ApprovalError) -> Result<Value, ApprovalError> in
             try await self.refreshIfStale()
             let planned: Plan<Value>
             do throws(ApprovalError) {
                 planned = try plan(self.state.withLock(\.approvals))
             } catch {
-                throw await self.audit.refuse(act, error)
+                return .failure(error)
             }
-            guard !planned.changes.isEmpty else { return planned.value }
-            return try await self.audit.perform(act) { () async throws(AuditedFailure<ApprovalError>) in
+            guard !planned.changes.isEmpty else { return .success(planned.value) }
+            let value: Value = try await self.audit.perform(act) {
+                () async throws(AuditedFailure<ApprovalError>) in
                 try await self.apply(planned.changes)
                 return Written(value: planned.value, facts: planned.facts)
             }
+            return .success(value)
+        }
+        switch done {
+        case .success(let value): return value
+        // Nobody waits for the record of somebody else's refusal.
+        case .failure(let refusal): throw await audit.refuse(act, refusal)
         }
     }
 

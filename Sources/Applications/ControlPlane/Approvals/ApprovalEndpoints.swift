@@ -15,6 +15,7 @@ struct ApprovalEndpoints: Sendable {
     let register: ApprovalRegister
     let directory: AgentDirectory
     let tokens: ApproverTokens
+    let refusals: RefusalRecorder
     let limiter: RateLimiter
     let now: @Sendable () -> UnixTime
     let randomBytes: @Sendable (Int) -> [UInt8]
@@ -28,11 +29,11 @@ struct ApprovalEndpoints: Sendable {
             }
         }
         router.get("approvals/:id") { request, context in
-            try await answer(request, context) { person, _ in json(try known(context, person)) }
+            try await answer(request, context) { person, _ in json(try known(context, request, person)) }
         }
         router.post("approvals/:id/approve") { request, context in
             try await answer(request, context) { person, audit in
-                let approval = try known(context, person)
+                let approval = try known(context, request, person)
                 let body = try await request.body.collect(upTo: Self.maximumBody)
                 let json = try? JSONValue(
                     parsing: Array(body.readableBytesView), limits: JSONLimits(maximumBytes: Self.maximumBody)
@@ -50,17 +51,20 @@ struct ApprovalEndpoints: Sendable {
             try await answer(request, context) { person, audit in
                 json(
                     try await register.deny(
-                        try known(context, person).id, by: Approver(person: person, way: .idToken), audit,
+                        try known(context, request, person).id, by: Approver(person: person, way: .idToken), audit,
                         requestID: Hex.encode(randomBytes(16))))
             }
         }
     }
 
     /// Who is no approver of it finds nothing.
-    private func known(_ context: HTTPContext, _ person: Person) throws -> Approval {
+    private func known(_ context: HTTPContext, _ request: Request, _ person: Person) throws -> Approval {
         guard let id = context.parameters.get("id"), let approval = register.approval(id),
             register.concerns(person, approval)
-        else { throw HTTPError(.notFound) }
+        else {
+            record(context, request, person, "no approval of this person's")
+            throw HTTPError(.notFound, headers: Self.notKept)
+        }
         return approval
     }
 
@@ -72,7 +76,9 @@ struct ApprovalEndpoints: Sendable {
             throw HTTPError(.tooManyRequests, headers: [.retryAfter: String(wait)])
         }
         let values = request.headers[values: .authorization]
-        guard values.count == 1, values[0].lowercased().hasPrefix("bearer ") else { throw Self.unauthorized }
+        guard values.count == 1, values[0].lowercased().hasPrefix("bearer ") else {
+            throw refused(context, request, "no bearer token")
+        }
         let token = SecretText(String(values[0].dropFirst("bearer ".count)))
         let person: Person?
         do throws(IssuerKeyError) {
@@ -83,7 +89,7 @@ struct ApprovalEndpoints: Sendable {
             default: throw HTTPError(.serviceUnavailable, headers: [.retryAfter: "1"])
             }
         }
-        guard let person else { throw Self.unauthorized }
+        guard let person else { throw refused(context, request, "the token proves nobody") }
         let audit = AuditEvent.AgentField(
             id: person.name, authMethod: .idToken, credentialHash: Hex.encode(token.digest),
             peer: AuditEvent.PeerField(address: context.host))
@@ -95,11 +101,13 @@ struct ApprovalEndpoints: Sendable {
                 case .notFound: .notFound
                 case .notApprover, .ownAgent, .socketRefused: .forbidden
                 case .storage, .audit: .serviceUnavailable
-                case .otherAct: .conflict
                 default: .conflict
                 }
             let text = status == .serviceUnavailable ? "the answer cannot be recorded now" : error.description
-            return Self.response(status, ["error": .string(error.code), "error_description": .string(text)])
+            var response = Self.response(
+                status, ["error": .string(error.code), "error_description": .string(text)])
+            if status == .serviceUnavailable { response.headers[.retryAfter] = "1" }
+            return response
         }
     }
 
@@ -126,7 +134,28 @@ struct ApprovalEndpoints: Sendable {
         return .object(json)
     }
 
-    private static let unauthorized = HTTPError(.unauthorized, headers: [.wwwAuthenticate: "Bearer"])
+    /// Told to the log within limits, and to the caller in one word.
+    private func refused(_ context: HTTPContext, _ request: Request, _ reason: String) -> HTTPError {
+        record(context, request, nil, reason)
+        var headers = Self.notKept
+        headers[.wwwAuthenticate] = "Bearer"
+        return HTTPError(.unauthorized, headers: headers)
+    }
+
+    private static let notKept: HTTPFields = [.cacheControl: "no-store"]
+
+    private func record(_ context: HTTPContext, _ request: Request, _ person: Person?, _ reason: String) {
+        let event = AuditEvent(
+            type: .requestRefuse,
+            agent: AuditEvent.AgentField(
+                id: person?.name, authMethod: person == nil ? .none : .idToken,
+                peer: AuditEvent.PeerField(address: context.host)),
+            resource: AuditEvent.ResourceField(kind: "approvals", id: request.method.rawValue),
+            decision: AuditEvent.DecisionField(action: "answer", result: .deny, reason: reason),
+            correlation: AuditEvent.CorrelationField(requestID: Hex.encode(randomBytes(16))),
+            effect: AuditEvent.EffectField(observed: .none))
+        refusals.record(event, source: context.host, kind: "approver")
+    }
 
     private static func response(_ status: HTTPResponse.Status, _ body: JSONValue) -> Response {
         Response(

@@ -128,7 +128,7 @@ extension RPCError {
             switch error {
             case .notFound: .notFound
             case .notApprover, .ownAgent, .socketRefused: .permissionDenied
-            case .otherAct, .challengeUsed, .unknownApprover: .invalidArgument
+            case .otherAct, .challengeUsed, .unknownApprover, .notStorable: .invalidArgument
             case .notPending, .nothingToApprove, .nobodyMayApprove, .denied, .expired, .spent: .failedPrecondition
             case .tooMany, .storage(.storageFull), .audit(.storageFull): .resourceExhausted
             case .storage, .audit: .unavailable

@@ -11,6 +11,8 @@ package struct ApproverIssuer: Sendable {
     /// The client ID that its ID tokens are for.
     package let audience: String
     package let claim: Claim
+    /// The domain of the addresses that it may speak for; nil for any, if it is the only provider of addresses.
+    package let domain: String?
 
     /// What names the person.
     package enum Claim: String, Sendable, Hashable, CaseIterable {
@@ -20,10 +22,23 @@ package struct ApproverIssuer: Sendable {
         case subject = "sub"
     }
 
-    package init(issuer: TrustedIssuer, audience: String, claim: Claim) {
+    package init(issuer: TrustedIssuer, audience: String, claim: Claim, domain: String? = nil) {
         self.issuer = issuer
         self.audience = audience
         self.claim = claim
+        self.domain = domain
+    }
+}
+
+extension ApproverIssuer {
+    /// Whether a text is an address, and one that the provider may name: neither an administrator's SPIFFE ID nor another
+    /// provider's subject looks like one.
+    fileprivate func speaks(for email: String) -> Bool {
+        let parts = email.split(separator: "@", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty }),
+            email.utf8.allSatisfy({ (0x21...0x7e).contains($0) }), !email.contains(where: { ":/#".contains($0) })
+        else { return false }
+        return domain.map { $0.lowercased() == parts[1].lowercased() } ?? true
     }
 }
 
@@ -51,6 +66,10 @@ struct ApproverTokens: Sendable {
                 continue
             }
             guard let issuedAt = token.claims["iat"]?.int64Value, time - issuedAt <= Self.longestAge else { return nil }
+            // Whoever says when the person signed in says that the token may be newer than that.
+            if let signedIn = token.claims["auth_time"] {
+                guard let signedIn = signedIn.int64Value, time - signedIn <= Self.longestAge else { return nil }
+            }
             return name(token, known)
         }
         return nil
@@ -62,7 +81,7 @@ struct ApproverTokens: Sendable {
             guard token.claims["email_verified"] == .bool(true), let email = token.claims["email"]?.stringValue else {
                 return nil
             }
-            return try? Person(email)
+            return known.speaks(for: email) ? try? Person(email) : nil
         case .subject: return try? Person(token.issuer + "#" + token.subject)
         }
     }

@@ -57,19 +57,39 @@ extension ApprovalRegister {
         guard approval.act.grantIDs.allSatisfy({ directory.grant($0)?.activation != nil }) else {
             throw .nothingToApprove
         }
-        guard rules.approvers.contains(approver.person) else { throw .notApprover }
+        guard rules.approvers.contains(where: { $0.name.hasSameBytes(as: approver.person.name) }) else {
+            throw .notApprover
+        }
         guard approver.way != .socket || rules.allowsSocket else { throw .socketRefused }
-        // Also an agent with an administrator's rights does not approve for itself.
-        let answersFor = [agent.owner.name, agent.sponsor.name, agent.spiffeID.string]
-        guard rules.allowsSponsor || !answersFor.contains(where: { $0.hasSameBytes(as: approver.person.name) }),
-            !agent.spiffeID.string.hasSameBytes(as: approver.person.name)
+        // Also an agent with an administrator's rights does not approve for itself, nor for whom it works with in the act.
+        let parties = parties(of: approval.act, agent, directory)
+        guard !parties.agents.contains(where: { $0.isSamePerson(as: approver.person.name) }) else { throw .ownAgent }
+        guard rules.allowsSponsor || !parties.people.contains(where: { $0.isSamePerson(as: approver.person.name) })
         else { throw .ownAgent }
         return approver.person
     }
 
+    /// Who has a part in an act, and who answers for them: the agent that asks, its blueprint's operator, the subject and
+    /// everybody through whom it comes.
+    private func parties(
+        of act: ApprovedAct, _ agent: AgentIdentity, _ directory: DirectorySnapshot
+    ) -> (agents: [String], people: [String]) {
+        var agents = [agent]
+        if let runner = agent.blueprintID.flatMap({ directory.blueprint($0)?.operatorID }).flatMap({
+            directory.agent($0)
+        }) {
+            agents.append(runner)
+        }
+        let others = [act.subject] + (act.actors?.actors.map(\.subject) ?? [])
+        agents += others.compactMap { name in (try? SPIFFEID(name)).flatMap { directory.agent(withSPIFFEID: $0) } }
+        return (agents.map(\.spiffeID.string) + others, agents.flatMap { [$0.owner.name, $0.sponsor.name] })
+    }
+
     /// Whether somebody is asked about it: only approvers see what waits, and whoever administers.
     package func concerns(_ person: Person, _ approval: Approval) -> Bool {
-        directory().resource(approval.act.resourceID)?.approval?.approvers.contains(person) ?? false
+        directory().resource(approval.act.resourceID)?.approval?.approvers.contains {
+            $0.name.hasSameBytes(as: person.name)
+        } ?? false
     }
 
     /// Ends what nobody answered, and drops what nothing rests on any more.
@@ -118,4 +138,9 @@ extension Approval {
         }
         return time >= end + ApprovalRegister.retention
     }
+}
+
+extension String {
+    /// Whether two names may be one person's: who is kept out is kept out however the name is written.
+    fileprivate func isSamePerson(as other: String) -> Bool { lowercased() == other.lowercased() }
 }

@@ -48,6 +48,8 @@ extension ApprovalRegister {
     package static let maximumWaitingOfAgent = 5
     package static let maximumHourlyOfAgent = 30
     private static let maximumWaiting = 1_000
+    /// Most that may wait on one resource: whoever overruns one leaves the others alone.
+    private static let maximumWaitingOnResource = 200
     /// Seconds within which something approved has to be fetched, even if its deadline is nearer.
     static let fetchTime: Int64 = 120
 
@@ -73,6 +75,9 @@ extension ApprovalRegister {
             let own = approvals.values.filter { $0.act.clientID.hasSameBytes(as: draft.act.clientID) }
             guard approvals.count < Self.maximum,
                 approvals.values.count(where: { $0.isOpen(at: time) }) < Self.maximumWaiting,
+                approvals.values.count(where: {
+                    $0.isOpen(at: time) && $0.act.resourceID.hasSameBytes(as: resource.id)
+                }) < Self.maximumWaitingOnResource,
                 own.count(where: { $0.isOpen(at: time) }) < Self.maximumWaitingOfAgent,
                 own.count(where: { $0.createdAt + 3600 > time }) < Self.maximumHourlyOfAgent
             else { throw .tooMany }
@@ -81,6 +86,8 @@ extension ApprovalRegister {
                 id: id, handleDigest: handle.digest, act: draft.act, demand: draft.demand, basis: draft.basis,
                 confirmation: draft.confirmation, bindingCode: draft.bindingCode, hint: draft.hint,
                 challengeID: draft.challengeID, createdAt: time, deadline: time + wait, state: .pending)
+            // What could not be read again would stop the next start.
+            guard (try? Approval(id: id, storedBytes: approval.storedBytes)) == approval else { throw .notStorable }
             return Plan(changes: [.put(approval)], value: approval, facts: ["deadline": approval.deadline.description])
         }
         return (approval, handle)
@@ -100,7 +107,7 @@ extension ApprovalRegister {
         case .denied: return .denied
         case .expired, .redeemed, .spent: return .expired
         case .pending: return now() < approval.deadline ? .pending : .expired
-        case .approved: return now() < approval.deadline ? .approved(approval) : .expired
+        case .approved: return approval.canBeFetched(at: now()) ? .approved(approval) : .expired
         }
     }
 
@@ -115,7 +122,7 @@ extension ApprovalRegister {
             requestID: requestID)
         try await write(act) { approvals throws(ApprovalError) in
             guard var present = approvals[approval.id], present.act == approval.act else { throw .notFound }
-            guard case .approved(let answer) = present.state, time < present.deadline else { throw .notPending }
+            guard case .approved(let answer) = present.state, present.canBeFetched(at: time) else { throw .notPending }
             present.state = .redeemed(answer, tokenID: tokenID, tokenEnd: tokenEnd)
             return Plan(changes: [.put(present)], value: (), facts: ["jti": tokenID])
         }

@@ -40,6 +40,9 @@ package struct Approval: Sendable, Equatable, Identifiable {
         /// The `jti` of the first token of the chain.
         package let chainRoot: String
         package let tokenID: String
+        /// The key that signed it, and the one that it is bound to, by which it can be revoked.
+        package let keyID: String
+        package let keyThumbprint: String?
         /// What kind of being the subject is (`sub_profile`).
         package let profile: String?
         /// Nothing that rests on the token outlives it.
@@ -48,10 +51,13 @@ package struct Approval: Sendable, Equatable, Identifiable {
         package let issuedAt: UnixTime
 
         package init(
-            chainRoot: String, tokenID: String, profile: String?, expiresAt: UnixTime, issuedAt: UnixTime
+            chainRoot: String, tokenID: String, keyID: String, keyThumbprint: String?, profile: String?,
+            expiresAt: UnixTime, issuedAt: UnixTime
         ) {
             self.chainRoot = chainRoot
             self.tokenID = tokenID
+            self.keyID = keyID
+            self.keyThumbprint = keyThumbprint
             self.profile = profile
             self.expiresAt = expiresAt
             self.issuedAt = issuedAt
@@ -85,7 +91,7 @@ package struct Approval: Sendable, Equatable, Identifiable {
     package func stateName(at time: UnixTime) -> String {
         switch state {
         case .pending: time < deadline ? "pending" : "expired"
-        case .approved: time < max(deadline, activeUntil ?? deadline) ? "approved" : "expired"
+        case .approved: time < (activeUntil ?? deadline) ? "approved" : "expired"
         case .denied: "denied"
         case .expired: "expired"
         case .redeemed: "issued"
@@ -114,6 +120,12 @@ package struct Approval: Sendable, Equatable, Identifiable {
             return answer.time + seconds
         case .pending, .denied, .expired: return nil
         }
+    }
+
+    /// Whether its client can still fetch what was approved: in time, and while a grant that was approved holds.
+    func canBeFetched(at time: UnixTime) -> Bool {
+        guard case .approved = state else { return false }
+        return time < deadline && (activeUntil.map { time < $0 } ?? true)
     }
 
     /// Whether an approver can still answer.

@@ -22,10 +22,13 @@ package struct ApprovedAct: Sendable, Equatable {
     package let transactionID: String
     /// The grants that hold once it is approved; empty for an act of its own.
     package let grantIDs: [String]
+    /// For how many seconds they then hold; nil for an act of its own.
+    package let grantSeconds: Int64?
 
     package init(
         clientID: String, spiffeID: SPIFFEID, subject: String, actors: ActorChain?, resourceID: String, scope: Scope,
-        details: AuthorizationDetails?, transactionID: String, grantIDs: [String]
+        details: AuthorizationDetails?, transactionID: String, grantIDs: [String],
+        grantSeconds: Int64? = nil
     ) {
         self.clientID = clientID
         self.spiffeID = spiffeID
@@ -36,6 +39,7 @@ package struct ApprovedAct: Sendable, Equatable {
         self.details = details
         self.transactionID = transactionID
         self.grantIDs = grantIDs
+        self.grantSeconds = grantSeconds
     }
 
     /// The act as approvers see it.
@@ -47,6 +51,7 @@ package struct ApprovedAct: Sendable, Equatable {
         json["act"] = actors.map { .object($0.json) }
         json["authorization_details"] = details.map(\.json)
         if !grantIDs.isEmpty { json["grants"] = .array(grantIDs.map { .string($0) }) }
+        json["grant_seconds"] = grantSeconds.map { .number(JSONNumber($0)) }
         return json
     }
 
@@ -67,7 +72,8 @@ package struct ApprovedAct: Sendable, Equatable {
             grantIDs: try json["grants"].map { value in
                 guard let ids = value.stringArrayValue else { throw DamagedApproval() }
                 return ids
-            } ?? [])
+            } ?? [],
+            grantSeconds: json["grant_seconds"]?.int64Value)
         // A member that this version does not write would be approved without being seen.
         guard self.json == json else { throw DamagedApproval() }
     }

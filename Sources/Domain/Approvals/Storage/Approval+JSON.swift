@@ -5,7 +5,7 @@ package import Registry
 import SPIFFE
 
 extension Approval {
-    private static let limits = JSONLimits(maximumBytes: 256 << 10, maximumDepth: 20)
+    private static let limits = JSONLimits(maximumBytes: 256 << 10, maximumDepth: 64)
 
     /// The approval as stores keep it: canonical JSON (RFC 8785).
     package var storedBytes: [UInt8] { json.canonicalBytes }
@@ -72,10 +72,11 @@ extension Approval {
 extension Approval.Basis {
     fileprivate var json: JSONObject {
         var json: JSONObject = [
-            "root": .string(chainRoot), "jti": .string(tokenID),
+            "root": .string(chainRoot), "jti": .string(tokenID), "kid": .string(keyID),
             "expires_at": .number(JSONNumber(expiresAt.milliseconds)),
             "issued_at": .number(JSONNumber(issuedAt.milliseconds)),
         ]
+        json["jkt"] = keyThumbprint.map { .string($0) }
         json["profile"] = profile.map { .string($0) }
         return json
     }
@@ -83,10 +84,12 @@ extension Approval.Basis {
     fileprivate init(stored value: JSONValue) throws {
         guard let json = value.objectValue, let root = json["root"]?.stringValue,
             let tokenID = json["jti"]?.stringValue,
-            let expiresAt = json["expires_at"]?.int64Value, let issuedAt = json["issued_at"]?.int64Value
+            let keyID = json["kid"]?.stringValue, let expiresAt = json["expires_at"]?.int64Value,
+            let issuedAt = json["issued_at"]?.int64Value
         else { throw DamagedApproval() }
         self.init(
-            chainRoot: root, tokenID: tokenID, profile: json["profile"]?.stringValue,
+            chainRoot: root, tokenID: tokenID, keyID: keyID, keyThumbprint: json["jkt"]?.stringValue,
+            profile: json["profile"]?.stringValue,
             expiresAt: UnixTime(milliseconds: expiresAt), issuedAt: UnixTime(milliseconds: issuedAt))
     }
 }

@@ -121,7 +121,9 @@ extension TokenService {
         return About(
             subject: subject,
             basis: Approval.Basis(
-                chainRoot: claims.chainRoot, tokenID: claims.tokenID, profile: subject.profile,
+                chainRoot: claims.chainRoot, tokenID: claims.tokenID, keyID: token.keyID,
+                keyThumbprint: claims.confirmation?.keyThumbprint.map { Base64URL.encode($0) },
+                profile: subject.profile,
                 expiresAt: UnixTime(seconds: claims.expiresAt), issuedAt: UnixTime(seconds: claims.issuedAt)))
     }
 
@@ -131,13 +133,19 @@ extension TokenService {
         _ key: PresentedKey?, transactionID: String, _ directory: DirectorySnapshot
     ) throws(TokenRefusal) -> ApprovalDraft {
         guard case .needsApproval(let permission) = decision.outcome else { throw TokenRefusal(decision) }
+        // Nobody is asked for what no access token can be for.
+        guard directory.resource(target.resourceID).flatMap({ TokenProfile($0.profile) }) != nil,
+            target.resourceID != authorities.trustDomain.idString
+        else { throw TokenRefusal(.invalidTarget, "there are no access tokens for this resource") }
         let demand: Approval.Demand
+        var grantSeconds: Int64?
         if permission.isSingleUse {
             demand = .settings
         } else {
             let times = permission.dormantGrantIDs.compactMap { directory.grant($0)?.activation }
             guard let seconds = times.min() else { throw .unavailable("a grant is gone") }
             demand = .grant(seconds: seconds)
+            grantSeconds = seconds
         }
         do {
             let act = ApprovedAct(
@@ -145,7 +153,7 @@ extension TokenService {
                 actors: about.subject.actors, resourceID: target.resourceID,
                 scope: try Scope(tokens: permission.scopes),
                 details: try permission.details.isEmpty ? nil : AuthorizationDetails(permission.details),
-                transactionID: transactionID, grantIDs: permission.dormantGrantIDs)
+                transactionID: transactionID, grantIDs: permission.dormantGrantIDs, grantSeconds: grantSeconds)
             return ApprovalDraft(act: act, demand: demand, basis: about.basis, confirmation: key?.confirmation)
         } catch {
             throw .unavailable("the act cannot be written: \(error)")
@@ -224,7 +232,8 @@ extension TokenService {
         if let name = challenge.subject, !name.hasSameBytes(as: subject.subject) {
             throw TokenRefusal(.invalidRequest, "the challenge is about another subject; show the subject's token")
         }
-        if let actors = challenge.actors, actors != subject.actors {
+        // Who names the subject and nobody who acts for it says that nobody does.
+        if challenge.subject != nil || challenge.actors != nil, challenge.actors != subject.actors {
             throw TokenRefusal(.invalidRequest, "the challenge names other actors; show the subject's token")
         }
     }
@@ -235,7 +244,7 @@ extension TokenRefusal {
     init(_ error: ApprovalError) {
         switch error {
         case .unknownApprover: self.init(.unknownUserID, error.description)
-        case .challengeUsed: self.init(.invalidRequest, error.description)
+        case .challengeUsed, .notStorable: self.init(.invalidRequest, error.description)
         case .nobodyMayApprove, .tooMany, .denied: self.init(.accessDenied, error.description)
         case .expired: self.init(.expiredToken, error.description)
         case .storage, .audit: self = .unavailable("\(error)")

@@ -42,6 +42,9 @@ extension TokenService {
         guard approval.isForOneUse || !permit.permission.isSingleUse else {
             throw TokenRefusal(.accessDenied, "the resource wants every use approved now")
         }
+        guard Set(approval.act.grantIDs).isSuperset(of: permit.permission.dormantGrantIDs) else {
+            throw TokenRefusal(.accessDenied, "the grants are others by now than those that a person has approved")
+        }
         let prepared = try prepare(permit, client, key, subject, issuedTokenType: nil, approval: approval)
         do {
             try await approvals.redeem(
@@ -59,8 +62,10 @@ extension TokenService {
         let revoked = revocations.revoked
         if let basis = approval.basis {
             guard now() < basis.expiresAt else { return "the subject's token has expired" }
-            guard !revoked.all.contains(.jwtID(basis.tokenID)), !revoked.all.contains(.chainRoot(basis.chainRoot))
-            else {
+            let subjects: [RevokedSubject] =
+                [.jwtID(basis.tokenID), .chainRoot(basis.chainRoot), .key(basis.keyID)]
+                + (basis.keyThumbprint.map { [.key($0)] } ?? [])
+            guard !subjects.contains(where: { revoked.all.contains($0) }) else {
                 return "the subject's token is revoked"
             }
         }

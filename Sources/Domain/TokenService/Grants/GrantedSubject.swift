@@ -46,6 +46,13 @@ struct GrantedSubject: Sendable {
     }
 }
 
+extension GrantedSubject {
+    /// Whether a person has approved a grant for this subject, through these actors. Nobody has approved to go unnamed.
+    func isMeant(by activation: ApprovalRegister.Activation) -> Bool {
+        onBehalf != .impersonating && activation.subject.hasSameBytes(as: subject) && activation.actors == actors
+    }
+}
+
 /// The rules that turn what a client presents into whom a token is about.
 struct Grants: Sendable {
     /// The word for agents in `sub_profile` (draft-mora-oauth-entity-profiles).
@@ -128,7 +135,7 @@ struct Grants: Sendable {
     func approved(_ approval: Approval) -> GrantedSubject {
         let act = approval.act
         return GrantedSubject(
-            subject: act.subject, profile: approval.basis?.profile ?? Self.agentProfile, actors: act.actors,
+            subject: act.subject, profile: approval.basis.map(\.profile) ?? Self.agentProfile, actors: act.actors,
             mayAct: nil, onBehalf: act.actors.map { .another(actorDepth: $0.depth) } ?? .itself,
             scopeCeiling: nil, expiresAt: approval.basis?.expiresAt, chainRoot: approval.basis?.chainRoot)
     }

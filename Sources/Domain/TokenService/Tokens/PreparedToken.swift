@@ -67,7 +67,9 @@ extension TokenService {
                 scopes: scopes, onBehalf: subject.onBehalf, details: target.details, approval: approval),
             resource: directory.resource(target.resourceID).map { ResourceFacts($0) },
             grants: directory.grants(ofAgent: client.agent.id).flatMap { grant in
-                GrantFacts.of(grant, approvals.activations(ofGrant: grant.id, agent: client.agent.id))
+                GrantFacts.of(
+                    grant,
+                    approvals.activations(ofGrant: grant.id, agent: client.agent.id).filter { subject.isMeant(by: $0) })
             },
             credentialKind: client.kind.rawValue, isBound: key != nil, time: now())
         return policy.decide(question)
@@ -238,7 +240,7 @@ extension TokenService {
         let longest = isSingleUse ? PolicyEngine.singleUseLifetime : .max
         let ends = [
             time + min(permit.permission.maximumLifetime, longest), authority.notAfter, key?.expiresAt,
-            subject.expiresAt, client.agent.expiresAt, client.endsAt,
+            subject.expiresAt, client.agent.expiresAt, client.endsAt, approval?.activeUntil,
         ].compactMap { $0?.seconds }
         guard let end = ends.min(), end > time.seconds else {
             throw TokenRefusal(.invalidGrant, "what was presented ends too soon for a token")

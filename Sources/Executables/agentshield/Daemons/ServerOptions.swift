@@ -46,7 +46,7 @@ struct ServerOptions: ParsableArguments {
     @Option(
         name: .flag("approverIssuer"),
         help: """
-            Identity provider whose people answer approvals over HTTPS: "URL audience=CLIENT_ID [claim=email|sub]", then \
+            Identity provider whose people answer approvals over HTTPS: "URL audience=CLIENT_ID [claim=email|sub] [domain=NAME]", then \
             what -trustedIssuer takes; repeat for more.
             """)
     var approverIssuers: [String] = []
@@ -179,6 +179,12 @@ struct ServerOptions: ParsableArguments {
         configuration.socketApprovers = Dictionary(approvers, uniquingKeysWith: { $1 })
         configuration.approverIssuers = try settings.list("approver_issuers", flag: approverIssuers).map {
             try parseApproverIssuer($0, settings.name("approver_issuers"))
+        }
+        let addresses = configuration.approverIssuers.filter { $0.claim == .email }
+        guard addresses.count <= 1 || addresses.allSatisfy({ $0.domain != nil }) else {
+            throw CommandFailure(
+                "\(settings.name("approver_issuers")): two providers of addresses need domain=NAME each, or one could name "
+                    + "the other's people")
         }
         configuration.signalIssuers = try settings.list("signal_issuers", flag: signalIssuers).map {
             try parseSignalIssuer($0, settings.name("signal_issuers"))
@@ -391,14 +397,17 @@ private func parseSocketApprover(_ text: String, _ name: String) throws -> (UInt
     return (uid, person)
 }
 
-/// `URL audience=CLIENT_ID [claim=email|sub]`, and what a trusted issuer has.
+/// `URL audience=CLIENT_ID [claim=email|sub] [domain=NAME]`, and what a trusted issuer has.
 private func parseApproverIssuer(_ text: String, _ name: String) throws -> ApproverIssuer {
     var audience: String?
     var claim = ApproverIssuer.Claim.email
+    var domain: String?
     var rest: [String] = []
     for word in text.split(separator: " ").map({ String($0) }) {
         if word.hasPrefix("audience=") {
             audience = String(word.dropFirst("audience=".count))
+        } else if word.hasPrefix("domain="), word.count > "domain=".count {
+            domain = String(word.dropFirst("domain=".count))
         } else if word.hasPrefix("claim=") {
             guard let known = ApproverIssuer.Claim(rawValue: String(word.dropFirst("claim=".count))) else {
                 throw CommandFailure("\(name): `\(word)` is neither claim=email nor claim=sub")
@@ -412,7 +421,8 @@ private func parseApproverIssuer(_ text: String, _ name: String) throws -> Appro
         throw CommandFailure("\(name): audience=CLIENT_ID is needed, the client that the ID tokens are for")
     }
     return ApproverIssuer(
-        issuer: try parseTrustedIssuer(rest.joined(separator: " "), name), audience: audience, claim: claim)
+        issuer: try parseTrustedIssuer(rest.joined(separator: " "), name), audience: audience, claim: claim,
+        domain: domain)
 }
 
 /// `URL [all] [audience=TEXT]`, and what other issuers have beside their URL.

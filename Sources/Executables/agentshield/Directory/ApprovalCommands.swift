@@ -165,7 +165,9 @@ extension Agentshield_Admin_V1_Approval {
         }
         for actor in actors { lines.line("Through", actor) }
         for detail in members["authorization_details"]?.arrayValue ?? [] {
-            lines.line("Details", String(decoding: detail.canonicalBytes, as: UTF8.self))
+            lines.line(
+                demandedBy == "resource" ? "Details" : "Details (of the agent)",
+                String(decoding: detail.canonicalBytes, as: UTF8.self))
         }
         if let transaction = members["txn"]?.stringValue { lines.line("Transaction", transaction) }
         switch demandedBy {

@@ -1,12 +1,25 @@
 import ControlPlaneAPI
 import SPIFFE
 
+/// A text as a terminal may show it: whatever moves the cursor, reorders letters or breaks lines is written out.
+func printable(_ text: String) -> String {
+    var output = ""
+    for scalar in text.unicodeScalars {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
+            output += "\\u{" + String(scalar.value, radix: 16) + "}"
+        default: output.unicodeScalars.append(scalar)
+        }
+    }
+    return output
+}
+
 /// Lines of `Label : value`, the colon in column 25, as scripts written for SPIRE expect them.
 struct PrettyLines {
     private(set) var text = ""
 
     mutating func line(_ label: String, _ value: some CustomStringConvertible) {
-        text += label + String(repeating: " ", count: max(1, 24 - label.utf8.count)) + ": \(value)\n"
+        text += label + String(repeating: " ", count: max(1, 24 - label.utf8.count)) + ": \(printable(value.description))\n"
     }
 
     mutating func blank() {

@@ -82,7 +82,7 @@ package struct UnverifiedTransactionChallenge: Sendable {
         let transactionID = try Self.text(try string("txn"), "txn", limit: Self.maximumIdentifierLength)
         let reason = try string("reason") ?? ""
         guard reason.utf8.count <= Self.maximumReasonLength,
-            reason.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f })
+            reason.unicodeScalars.allSatisfy(Self.isPlain)
         else { throw .badClaim("reason") }
         guard let details = json["authorization_details"] else { throw .missingClaim("authorization_details") }
         var scope = Scope.empty
@@ -104,6 +104,14 @@ package struct UnverifiedTransactionChallenge: Sendable {
                 subject: claims.subject, actors: actors)
         } catch {
             throw .details(error)
+        }
+    }
+
+    /// Whether a character is shown as it is: none that moves the cursor, breaks lines or reorders letters.
+    private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+        default: true
         }
     }
 
