@@ -1,4 +1,6 @@
 import AgentDirectory
+import AuditTrail
+import Issuance
 import JOSE
 import OAuth
 import Revocation
@@ -35,6 +37,30 @@ struct TokenQueryTests {
             #expect(try await world.isActive(token, asking: "b"))
             world.clock.advance(seconds: 600)
             #expect(try await world.isActive(token, asking: "b") == false)
+        }
+    }
+
+    @Test("a token that verified before is inactive once its key is revoked, and for a clock that was set back")
+    func verifiedBefore() async throws {
+        try await TokenWorld.run { world in
+            let admin = AuditEvent.AgentField(authMethod: .unixSocket)
+            let token = try await world.token("a", ["resource": TokenWorld.resourceB])
+            let old = try #require(world.authorities.oauthActive?.id)
+            for _ in 0..<2 { #expect(try await world.isActive(token, asking: "b")) }
+            // The agents' SVIDs are drawn at the time of the request, so they are good then too.
+            world.clock.advance(seconds: -120)
+            #expect(try await world.isActive(token, asking: "b") == false)
+            world.clock.advance(seconds: 120)
+            #expect(try await world.isActive(token, asking: "b"))
+            let next = try await world.authorities.prepare(.oauth, by: admin, requestID: "r").id
+            _ = try await world.authorities.activate(.oauth, id: next, by: admin, requestID: "r")
+            for _ in 0..<2 { #expect(try await world.isActive(token, asking: "b")) }
+            _ = try await world.authorities.taint(.oauth, id: old, by: admin, requestID: "r")
+            _ = try await world.authorities.revoke(.oauth, id: old, by: admin, requestID: "r")
+            #expect(try await world.isActive(token, asking: "b") == false)
+            await expectRefusal(.invalidRequest) {
+                try await world.exchange(token, by: "b", for: TokenWorld.resourceC)
+            }
         }
     }
 

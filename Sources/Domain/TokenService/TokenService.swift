@@ -26,6 +26,7 @@ package final class TokenService: Sendable {
     let proofs: ProofChecker
     let grants: Grants
     let ownRevocations = OwnRevocations()
+    let genuineTokens = GenuineTokens()
     let grantTrust: GrantTrust
     let clientNames: ForeignClientNames
     let spentGrants = SpentGrants()

@@ -21,18 +21,23 @@ extension TokenService {
     /// One of our own access tokens that has not expired.
     func genuineToken(_ token: SecretText) throws(TokenRefusal) -> VerifiedAccessToken {
         guard let names = names() else { throw .unavailable("the service has no name yet") }
+        let keys = authorities.tokenKeys
+        let basis = GenuineTokens.Basis(keysRevision: keys.revision, names: names)
+        let (digest, time) = (token.digest, now().seconds)
+        if let known = genuineTokens.token(digest, basis, at: time) { return known }
         do {
-            let keys = authorities.tokenKeys
             let unverified = try UnverifiedAccessToken(parsing: token.text)
             for profile in TokenProfile.allCases {
                 guard let key = keys.verifier(profile.authorityKind, keyID: unverified.keyID) else { continue }
                 // The audience is whoever asks: introspection and exchange look at it after this.
-                return try unverified.verify(
+                let verified = try unverified.verify(
                     with: key,
                     policy: AccessTokenPolicy(
                         issuer: names.issuer(profile), audiences: unverified.unverifiedAudience,
                         allowsOtherAudiences: true, actorLimit: ActorChain.deepestLimit),
-                    now: now().seconds)
+                    now: time)
+                genuineTokens.insert(verified, digest, basis, at: time)
+                return verified
             }
         } catch {
             throw TokenRefusal(silently: .invalidRequest, error.description)
