@@ -11,6 +11,9 @@ package struct TreeFrontier: Sendable {
     // INVARIANT: levels[l].count == (size >> 8l) & 0xff, and the last level is not empty.
     private var levels: [[Hash256]] = []
 
+    // INVARIANT: the roots of the perfect subtrees that cover the leaves, from the left, one for each bit that is set in `size`.
+    private var peaks: [Hash256] = []
+
     /// The tree without leaves.
     package init() {}
 
@@ -31,10 +34,17 @@ package struct TreeFrontier: Sendable {
             levels.append(hashes)
             hashesAtLevel >>= Int64(TileCoordinate.height)
         }
+        for hashes in levels.reversed() {
+            for subtree in PerfectSubtree.covering(0..<Int64(hashes.count)) {
+                let start = Int(subtree.start)
+                peaks.append(TreeHasher.root(ofPerfect: hashes[start..<(start + (1 << subtree.height))]))
+            }
+        }
     }
 
     /// Adds a leaf and returns the tiles that became full by it, from level 0 up.
     package mutating func append(_ leaf: Hash256) -> [Tile] {
+        addPeak(leaf)
         var completed: [Tile] = []
         var hash = leaf
         var level = 0
@@ -53,17 +63,19 @@ package struct TreeFrontier: Sendable {
         }
     }
 
-    /// The root hash for the current size.
-    package var root: Hash256 {
-        var peaks: [Hash256] = []
-        for hashes in levels.reversed() {
-            for subtree in PerfectSubtree.covering(0..<Int64(hashes.count)) {
-                let start = Int(subtree.start)
-                peaks.append(TreeHasher.root(ofPerfect: hashes[start..<(start + (1 << subtree.height))]))
-            }
+    /// As a binary counter adds one: every one at its end becomes part of the next higher.
+    private mutating func addPeak(_ leaf: Hash256) {
+        var peak = leaf
+        var count = size
+        while count & 1 == 1, let left = peaks.popLast() {
+            peak = TreeHasher.node(left, peak)
+            count >>= 1
         }
-        return TreeHasher.root(ofPeaks: peaks)
+        peaks.append(peak)
     }
+
+    /// The root hash for the current size.
+    package var root: Hash256 { TreeHasher.root(ofPeaks: peaks) }
 
     /// The right-edge tiles for the current size, from level 0 up; levels without one are left out.
     package var partialTiles: [Tile] {
