@@ -37,61 +37,90 @@ enum Base64Codec {
     private static func append(
         _ bytes: UnsafeBufferPointer<UInt8>, alphabet: Alphabet, isPadded: Bool, to output: inout [UInt8]
     ) {
-        let characters = alphabet.characters
-        output.reserveCapacity(output.count + (bytes.count / 3 + 1) * 4)
-        var index = 0
-        while bytes.count - index >= 3 {
-            let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
-            output.append(characters[Int(group >> 18)])
-            output.append(characters[Int(group >> 12 & 63)])
-            output.append(characters[Int(group >> 6 & 63)])
-            output.append(characters[Int(group & 63)])
-            index += 3
-        }
-        switch bytes.count - index {
-        case 1:
-            let group = UInt32(bytes[index]) << 16
-            output.append(characters[Int(group >> 18)])
-            output.append(characters[Int(group >> 12 & 63)])
-            if isPadded { output.append(contentsOf: [padding, padding]) }
-        case 2:
-            let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8
-            output.append(characters[Int(group >> 18)])
-            output.append(characters[Int(group >> 12 & 63)])
-            output.append(characters[Int(group >> 6 & 63)])
-            if isPadded { output.append(padding) }
-        default: break
+        let rest = bytes.count % 3
+        let start = output.count
+        let count = bytes.count / 3 * 4 + (rest == 0 ? 0 : isPadded ? 4 : rest + 1)
+        // Whatever is not written below is padding.
+        output.append(contentsOf: repeatElement(padding, count: count))
+        output.withUnsafeMutableBufferPointer { output in
+            alphabet.characters.withUnsafeBufferPointer { characters in
+                var (place, index) = (start, 0)
+                while bytes.count - index >= 3 {
+                    let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
+                    output[place] = characters[Int(group >> 18)]
+                    output[place + 1] = characters[Int(group >> 12 & 63)]
+                    output[place + 2] = characters[Int(group >> 6 & 63)]
+                    output[place + 3] = characters[Int(group & 63)]
+                    place += 4
+                    index += 3
+                }
+                guard rest > 0 else { return }
+                let group = UInt32(bytes[index]) << 16 | (rest == 2 ? UInt32(bytes[index + 1]) << 8 : 0)
+                output[place] = characters[Int(group >> 18)]
+                output[place + 1] = characters[Int(group >> 12 & 63)]
+                if rest == 2 { output[place + 2] = characters[Int(group >> 6 & 63)] }
+            }
         }
     }
 
     static func decode(
         _ text: some Collection<UInt8>, alphabet: Alphabet, isPadded: Bool
     ) throws(Base64Error) -> [UInt8] {
-        var input = [UInt8](text)[...]
+        let direct = text.withContiguousStorageIfAvailable { decode($0, alphabet: alphabet, isPadded: isPadded) }
+        let result =
+            direct
+            ?? [UInt8](text).withUnsafeBufferPointer { decode($0, alphabet: alphabet, isPadded: isPadded) }
+        return try result.get()
+    }
+
+    private static func decode(
+        _ text: UnsafeBufferPointer<UInt8>, alphabet: Alphabet, isPadded: Bool
+    ) -> Result<[UInt8], Base64Error> {
+        var count = text.count
         if isPadded {
-            guard input.count % 4 == 0 else { throw .invalidLength }
-            if input.last == padding { input.removeLast() }
+            guard count % 4 == 0 else { return .failure(.invalidLength) }
+            if count > 0, text[count - 1] == padding { count -= 1 }
             // A text of one character and three paddings keeps one of them, which is then no character.
-            if input.last == padding { input.removeLast() }
+            if count > 0, text[count - 1] == padding { count -= 1 }
         }
-        guard input.count % 4 != 1 else { throw .invalidLength }
-        var output: [UInt8] = []
-        output.reserveCapacity(input.count / 4 * 3 + 2)
-        let values = alphabet.values
-        var group: UInt32 = 0
-        var bits = 0
-        for (offset, character) in input.enumerated() {
-            let value = values[Int(character)]
-            guard value != Alphabet.invalid else { throw .invalidCharacter(offset: offset) }
-            group = group << 6 | UInt32(value)
-            bits += 6
-            if bits >= 8 {
-                bits -= 8
-                output.append(UInt8(truncatingIfNeeded: group >> UInt32(bits)))
-                group &= (1 << UInt32(bits)) - 1
+        guard count % 4 != 1 else { return .failure(.invalidLength) }
+        var error: Base64Error?
+        let output = [UInt8](unsafeUninitializedCapacity: count / 4 * 3 + 2) { output, written in
+            alphabet.values.withUnsafeBufferPointer { values in
+                var index = 0
+                while count - index >= 4 {
+                    let (a, b) = (values[Int(text[index])], values[Int(text[index + 1])])
+                    let (c, d) = (values[Int(text[index + 2])], values[Int(text[index + 3])])
+                    guard (a | b | c | d) != Alphabet.invalid else { break }
+                    let group = UInt32(a) << 18 | UInt32(b) << 12 | UInt32(c) << 6 | UInt32(d)
+                    output[written] = UInt8(truncatingIfNeeded: group >> 16)
+                    output[written + 1] = UInt8(truncatingIfNeeded: group >> 8)
+                    output[written + 2] = UInt8(truncatingIfNeeded: group)
+                    written += 3
+                    index += 4
+                }
+                // The last group if it is not whole, or the one with a character that is none.
+                var (group, bits) = (UInt32(0), UInt32(0))
+                while index < count {
+                    let value = values[Int(text[index])]
+                    guard value != Alphabet.invalid else {
+                        error = .invalidCharacter(offset: index)
+                        return
+                    }
+                    group = group << 6 | UInt32(value)
+                    bits += 6
+                    if bits >= 8 {
+                        bits -= 8
+                        output[written] = UInt8(truncatingIfNeeded: group >> bits)
+                        written += 1
+                        group &= (1 << bits) - 1
+                    }
+                    index += 1
+                }
+                if group != 0 { error = .nonCanonicalEnd }
             }
         }
-        guard group == 0 else { throw .nonCanonicalEnd }
-        return output
+        if let error { return .failure(error) }
+        return .success(output)
     }
 }

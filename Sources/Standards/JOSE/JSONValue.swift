@@ -92,6 +92,28 @@ extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral, Exp
 extension String {
     /// Whether both texts have the same UTF-8 bytes; unlike `==`, canonically equivalent spellings differ.
     package func hasSameBytes(as other: String) -> Bool {
-        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
+        guard utf8.count == other.utf8.count else { return false }
+        let same = utf8.withContiguousStorageIfAvailable { own in
+            other.utf8.withContiguousStorageIfAvailable { Self.areEqual(UnsafeRawBufferPointer(own), .init($0)) }
+        }
+        // Texts whose bytes do not lie together are compared one by one.
+        if case let same?? = same { return same }
+        return utf8.elementsEqual(other.utf8)
+    }
+
+    /// Compares as many bytes as the first has, eight at a time.
+    private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        guard left.count == right.count else { return false }
+        var place = 0
+        while left.count - place >= 8 {
+            let word = left.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            guard word == right.loadUnaligned(fromByteOffset: place, as: UInt64.self) else { return false }
+            place += 8
+        }
+        while place < left.count {
+            guard left[place] == right[place] else { return false }
+            place += 1
+        }
+        return true
     }
 }
