@@ -1,6 +1,7 @@
 import Crypto
 import JOSE
 import OAuth
+import SPIFFE
 
 /// The settings that a decision rests on, as one SHA-256: the log tells by it which decisions rest on the same settings.
 ///
@@ -58,11 +59,6 @@ enum PolicyHash {
             for text in texts { add(text) }
         }
 
-        var hexadecimal: String {
-            let digits = Array("0123456789abcdef".utf8)
-            return String(
-                decoding: SHA256.hash(data: bytes).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
-                as: UTF8.self)
-        }
+        var hexadecimal: String { HexText.encode(SHA256.hash(bytes: bytes)) }
     }
 }

@@ -20,9 +20,18 @@ final class VerifiedClients: Sendable {
         }
     }
 
+    /// A chain as key: hashed by its leaf alone, in one piece, and compared whole.
+    private struct Chain: Hashable {
+        let certificates: [[UInt8]]
+
+        func hash(into hasher: inout Hasher) {
+            certificates.first?.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
+    }
+
     private let trustDomain: TrustDomain
     private let bundle: @Sendable () -> X509Bundle
-    private let verdicts = Mutex<[[[UInt8]]: Verdict]>([:])
+    private let verdicts = Mutex<[Chain: Verdict]>([:])
 
     /// - Parameter bundle: the authorities of our own trust domain as they are now.
     init(trustDomain: TrustDomain, bundle: @escaping @Sendable () -> X509Bundle) {
@@ -33,13 +42,14 @@ final class VerifiedClients: Sendable {
     /// The identity of a chain (DER, leaf first) of our own trust domain at a time; nil if it proves none.
     func verify(_ chain: [[UInt8]], at time: UnixTime) -> VerifiedX509SVID? {
         let bundle = bundle()
-        if let verdict = verdicts.withLock({ $0[chain] }), verdict.holds(with: bundle, at: time) { return verdict.svid }
+        let key = Chain(certificates: chain)
+        if let verdict = verdicts.withLock({ $0[key] }), verdict.holds(with: bundle, at: time) { return verdict.svid }
         let svid = try? X509SVIDVerifier.verify(
             chain: chain, bundle: { $0 == trustDomain ? bundle : nil }, at: time)
         guard let svid else { return nil }
         verdicts.withLock { verdicts in
             if verdicts.count >= Self.limit { verdicts.removeAll(keepingCapacity: true) }
-            verdicts[chain] = Verdict(svid: svid, bundle: bundle, madeAt: time)
+            verdicts[key] = Verdict(svid: svid, bundle: bundle, madeAt: time)
         }
         return svid
     }

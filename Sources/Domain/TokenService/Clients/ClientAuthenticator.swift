@@ -356,7 +356,7 @@ struct AuthenticatedClient: Sendable {
         self.agent = agent
         self.endsAt = endsAt
         self.kind = kind
-        credentialHash = HexText.encode(SHA256.hash(data: evidence))
+        credentialHash = HexText.encode(SHA256.hash(bytes: evidence))
         credentialName = name
     }
 }

@@ -148,14 +148,19 @@ struct TokenEndpoints: Sendable {
     }
 
     private func response(_ status: HTTPResponse.Status, _ body: [UInt8], _ proofs: [String]) -> Response {
-        var headers = HTTPFields()
-        for (name, value) in ResponseHeaders.json {
-            if let name = HTTPField.Name(name) { headers[name] = value }
-        }
+        var headers = Self.jsonHeaders
         // Whoever sends proofs learns the nonce for the next one, also with a refusal (RFC 9449 §8, §8.2).
         if !proofs.isEmpty { headers[.dpopNonce] = service.proofNonce }
         return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
     }
+
+    private static let jsonHeaders: HTTPFields = {
+        var headers = HTTPFields()
+        for (name, value) in ResponseHeaders.json {
+            if let name = HTTPField.Name(name) { headers[name] = value }
+        }
+        return headers
+    }()
 
     /// RFC 6585 §4.
     private static func tooMany(seconds: Int64) -> Response {
