@@ -16,6 +16,7 @@ extension AgentTokenVerifier {
         /// Why a person is asked, at most 300 bytes. The person sees this too.
         public var reason: String
 
+        /// What to ask for; the reason may stay empty.
         public init(details: String, transactionID: String, reason: String = "") {
             self.details = details
             self.transactionID = transactionID

@@ -19,7 +19,8 @@ struct PrettyLines {
     private(set) var text = ""
 
     mutating func line(_ label: String, _ value: some CustomStringConvertible) {
-        text += label + String(repeating: " ", count: max(1, 24 - label.utf8.count)) + ": \(printable(value.description))\n"
+        let gap = String(repeating: " ", count: max(1, 24 - label.utf8.count))
+        text += label + gap + ": \(printable(value.description))\n"
     }
 
     mutating func blank() {
