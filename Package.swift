@@ -95,7 +95,7 @@ let adapters: [Target] = [
             "Approvals", "Revocation", "JOSE", grdb,
         ]),
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
-    library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore]),
+    library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore, nioPosix]),
     library("Adapters", "ClientCertificates", ["SPIFFE", x509, asn1]),
     library("Adapters", "WebFetch", ["JOSE", "OAuth", "Authentication", nioCore, nioPosix, nioSSL, nioHTTP1]),
     library("Adapters", "BundleEndpointClient", ["SPIFFE", "PeerTLS", "WebFetch"]),

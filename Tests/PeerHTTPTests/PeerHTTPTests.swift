@@ -10,6 +10,17 @@ import SPIFFE
 import TestPKI
 import Testing
 
+/// Knows the event loop of its connection.
+private struct LoopContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let loop: any EventLoop
+
+    init(source: Source) {
+        coreContext = CoreRequestContextStorage(source: source)
+        loop = source.channel.eventLoop
+    }
+}
+
 struct PeerHTTPTests {
     let clock = ManualClock(UnixTime(seconds: 1_800_000_000))
     let own: TestTrustDomain
@@ -20,13 +31,17 @@ struct PeerHTTPTests {
 
     /// Serves `GET /`, which answers with the caller's ID, around `body`.
     private func serving(
-        _ clientCertificate: LiveIdentity.ClientCertificate, admitsUnverified: Bool = false,
+        _ clientCertificate: LiveIdentity.ClientCertificate, admitsUnverified: Bool = false, onEventLoop: Bool = true,
         _ body: @escaping @Sendable (Int) async throws -> Void
     ) async throws {
         let identity = try LiveIdentity(TLSIdentity(svid: own.svid("/server"), bundles: own.bundles))
         let verifier = PeerVerifier(identity: identity, authorizer: .anyVerified, now: clock.now)
-        let router = Router()
-        router.get("/") { _, _ in
+        let router = Router(context: LoopContext.self)
+        router.get("/") { _, context in
+            // Also after a wait.
+            #expect(context.loop.inEventLoop == onEventLoop)
+            await Task.yield()
+            #expect(context.loop.inEventLoop == onEventLoop)
             guard let certificate = HTTPPeer.unverifiedCertificate else {
                 return HTTPPeer.current?.id.string ?? "nobody"
             }
@@ -36,7 +51,8 @@ struct PeerHTTPTests {
         let app = Application(
             router: router,
             server: .peerTLS(
-                identity, clientCertificate: clientCertificate, verifier: verifier, admitsUnverified: admitsUnverified),
+                identity, clientCertificate: clientCertificate, verifier: verifier, admitsUnverified: admitsUnverified,
+                handlesOnEventLoop: onEventLoop),
             configuration: .init(address: .hostname("127.0.0.1", port: 0)),
             onServerRunning: { port.yield($0.localAddress?.port ?? 0) },
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
@@ -78,9 +94,11 @@ struct PeerHTTPTests {
         return try await ask(port) { try $0.addClientTLS(identity, http2: false, verifier: verifier) }
     }
 
-    @Test(arguments: [LiveIdentity.ClientCertificate.required, .requested])
-    func `every request of a connection knows its own caller`(mode: LiveIdentity.ClientCertificate) async throws {
-        try await serving(mode) { port in
+    @Test(arguments: [LiveIdentity.ClientCertificate.required, .requested], [true, false])
+    func `every request of a connection knows its own caller, on the event loop and off it`(
+        mode: LiveIdentity.ClientCertificate, onEventLoop: Bool
+    ) async throws {
+        try await serving(mode, onEventLoop: onEventLoop) { port in
             async let one = ask(port, as: own.svid("/one"))
             async let two = ask(port, as: own.svid("/two"))
             for (text, id) in [

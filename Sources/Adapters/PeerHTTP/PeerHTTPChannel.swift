@@ -18,16 +18,18 @@ package struct PeerHTTPChannel: ServerChildChannel {
     private let clientCertificate: LiveIdentity.ClientCertificate
     private let verifier: PeerVerifier
     private let admitsUnverified: Bool
+    private let handlesOnEventLoop: Bool
 
     package init(
         _ base: HTTP1Channel, identity: LiveIdentity, clientCertificate: LiveIdentity.ClientCertificate,
-        verifier: PeerVerifier, admitsUnverified: Bool = false
+        verifier: PeerVerifier, admitsUnverified: Bool = false, handlesOnEventLoop: Bool = false
     ) {
         self.base = base
         self.identity = identity
         self.clientCertificate = clientCertificate
         self.verifier = verifier
         self.admitsUnverified = admitsUnverified
+        self.handlesOnEventLoop = handlesOnEventLoop
     }
 
     package func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
@@ -52,7 +54,10 @@ package struct PeerHTTPChannel: ServerChildChannel {
 
     package func handle(value: Value, logger: Logger) async {
         await HTTPPeer.$box.withValue(value.box) {
-            await base.handle(value: value.base, logger: logger)
+            let executor = handlesOnEventLoop ? EventLoopExecutor(value.channel.eventLoop) : nil
+            await withTaskExecutorPreference(executor) {
+                await base.handle(value: value.base, logger: logger)
+            }
         }
     }
 }
@@ -60,17 +65,21 @@ package struct PeerHTTPChannel: ServerChildChannel {
 extension HTTPServerBuilder {
     /// HTTP/1.1 over TLS 1.3 with a live identity; the peer is in ``HTTPPeer/current``.
     ///
-    /// - Parameter admitsUnverified: whether clients may show certificates that are no SVIDs. Those are in
-    ///   ``HTTPPeer/unverifiedCertificate``, and nowhere else.
+    /// - Parameters:
+    ///   - admitsUnverified: whether clients may show certificates that are no SVIDs. Those are in
+    ///     ``HTTPPeer/unverifiedCertificate``, and nowhere else.
+    ///   - handlesOnEventLoop: whether requests are handled on the event loop of their connection: for handlers that never
+    ///     block, since all connections of the loop would wait for one that does.
     package static func peerTLS(
         _ identity: LiveIdentity, clientCertificate: LiveIdentity.ClientCertificate, verifier: PeerVerifier,
-        admitsUnverified: Bool = false,
+        admitsUnverified: Bool = false, handlesOnEventLoop: Bool = false,
         configuration: HTTP1Channel.Configuration = HTTP1Channel.Configuration(idleTimeout: .seconds(60))
     ) -> HTTPServerBuilder {
         HTTPServerBuilder { responder in
             PeerHTTPChannel(
                 HTTP1Channel(responder: responder, configuration: configuration), identity: identity,
-                clientCertificate: clientCertificate, verifier: verifier, admitsUnverified: admitsUnverified)
+                clientCertificate: clientCertificate, verifier: verifier, admitsUnverified: admitsUnverified,
+                handlesOnEventLoop: handlesOnEventLoop)
         }
     }
 }

@@ -8,6 +8,7 @@ import GRPCCore
 import Issuance
 package import Logging
 package import Observability
+import PeerHTTP
 import PeerRPC
 import PeerTLS
 import Registry
@@ -70,7 +71,8 @@ package struct ControlPlane: Sendable {
             store: data.auditStore, signer: data.checkpointSigner(origin: configuration.logOrigin),
             origin: configuration.logOrigin, now: world.now, randomBytes: world.randomBytes)
         try data.writeVerifierKey(log.vkey)
-        let recording = Task { try await log.run() }
+        // Among the callers: it gathers who comes back from the last commit by letting them run first.
+        let recording = Task(executorPreference: EventLoopExecutor.any) { try await log.run() }
         do {
             try await serve(data, log, ready: ready)
         } catch {

@@ -39,7 +39,8 @@ struct HTTPSListener: Sendable {
         let application = Application(
             router: router,
             server: .peerTLS(
-                identity, clientCertificate: .requested, verifier: verifier, admitsUnverified: true),
+                identity, clientCertificate: .requested, verifier: verifier, admitsUnverified: true,
+                handlesOnEventLoop: true),
             configuration: ApplicationConfiguration(address: .hostname(address, port: port), serverName: nil),
             onServerRunning: { channel in
                 if let port = channel.localAddress?.port { listening(port) }
