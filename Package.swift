@@ -177,7 +177,8 @@ let benchmarkTargets: [Target] = [
     .executableTarget(
         name: "IssuanceBenchmark",
         dependencies: [
-            "SPIFFE", "TransparencyLog", "AuditTrail", "Registry", "Issuance", "SQLiteStorage", crypto,
+            "SPIFFE", "JOSE", "OAuth", "Authentication", "TransparencyLog", "AuditTrail", "Registry", "Issuance",
+            "SQLiteStorage", crypto,
         ],
         path: "Benchmarks/IssuanceBenchmark", swiftSettings: houseSettings),
     // Many node agents in one process, for measurements and tests.

@@ -12,7 +12,8 @@ import SQLiteStorage
     import Darwin
 #endif
 
-/// Processor time per credential, in process, with intent and outcome durable in the audit log and 50 in flight.
+/// Processor time per credential, in process, with intent and outcome durable in the audit log and 50 in flight; and per
+/// access token that a resource server verifies.
 ///
 /// `IssuanceBenchmark [operations] [only]`; `only` is a word of one measurement's name, for profilers.
 @main
@@ -34,6 +35,7 @@ enum IssuanceBenchmark {
             try await measureAll(fixture, count: count, only: only, store: "memory")
                 + measureCryptography(fixture, count: count, only: only)
         }
+        results += try await TokenVerification.measure(count: count, only: only)
         print(Table.text(results, openSSL: openSSL))
     }
 
