@@ -142,17 +142,9 @@ package final class TokenService: Sendable {
                 throw TokenRefusal(.invalidRequest, "only access tokens are issued")
             }
             if let actor = exchange.actor { try check(actor, is: client, call, directory) }
-            switch exchange.subject.type {
-            case .accessToken:
-                let token = try verifiedToken(exchange.subject.token, directory)
-                return try grants.exchanged(
-                    token, by: client, key: key, impersonates: impersonates(exchange, target, client, directory),
-                    directory)
-            case .jwt:
-                return try grants.vouched(
-                    svid(exchange.subject.token, call, directory, .invalidRequest), by: client)
-            default: throw TokenRefusal(.invalidRequest, "subject tokens of this type are not taken")
-            }
+            return try exchangedSubject(
+                exchange, client, key, call, directory,
+                impersonates: impersonates(exchange, target, client, directory))
         }
     }
 

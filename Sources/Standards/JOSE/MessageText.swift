@@ -5,11 +5,19 @@ extension String {
         let limit = 64
         var shown = String.UnicodeScalarView()
         for scalar in unicodeScalars.prefix(limit) {
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator: shown.append("\u{FFFD}")
-            default: shown.append(scalar)
-            }
+            shown.append(scalar.isShownAsItIs ? scalar : "\u{FFFD}")
         }
         return unicodeScalars.dropFirst(limit).isEmpty ? String(shown) : String(shown) + "…"
+    }
+}
+
+extension Unicode.Scalar {
+    /// Whether a person who reads a text sees the character as what it is: none that moves a cursor, breaks a line, reorders
+    /// letters or has no agreed form.
+    package var isShownAsItIs: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+        default: true
+        }
     }
 }

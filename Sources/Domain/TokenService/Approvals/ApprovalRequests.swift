@@ -186,7 +186,7 @@ extension TokenService {
         do {
             unverified = try UnverifiedTransactionChallenge(parsing: text)
         } catch {
-            throw TokenRefusal(error.code, error.description)
+            throw TokenRefusal(.invalidRequest, error.description)
         }
         // A resource without a grant is as one that does not exist.
         guard

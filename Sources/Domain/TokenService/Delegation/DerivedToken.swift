@@ -111,12 +111,12 @@ extension TokenService {
     /// Who acts for whom, by a subject token of one of the kinds that every exchange takes.
     func exchangedSubject(
         _ exchange: TokenExchange, _ client: AuthenticatedClient, _ key: PresentedKey?, _ call: TokenCall,
-        _ directory: DirectorySnapshot
+        _ directory: DirectorySnapshot, impersonates: Bool = false
     ) throws(TokenRefusal) -> GrantedSubject {
         switch exchange.subject.type {
         case .accessToken:
             let token = try verifiedToken(exchange.subject.token, directory)
-            return try grants.exchanged(token, by: client, key: key, impersonates: false, directory)
+            return try grants.exchanged(token, by: client, key: key, impersonates: impersonates, directory)
         case .jwt: return try grants.vouched(svid(exchange.subject.token, call, directory, .invalidRequest), by: client)
         default: throw TokenRefusal(.invalidRequest, "subject tokens of this type are not taken")
         }

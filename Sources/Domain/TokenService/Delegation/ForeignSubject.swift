@@ -1,3 +1,4 @@
+import JOSE
 import OAuth
 import SPIFFE
 
@@ -16,7 +17,7 @@ struct ForeignSubject: Sendable {
     init(
         _ subject: String, of issuer: String, speakingFor trustDomain: TrustDomain?
     ) throws(TokenRefusal) {
-        guard subject.utf8.count <= Self.maximumBytes, subject.unicodeScalars.allSatisfy({ !$0.isControl }) else {
+        guard subject.utf8.count <= Self.maximumBytes, subject.unicodeScalars.allSatisfy(\.isShownAsItIs) else {
             throw TokenRefusal(silently: .invalidGrant, "the grant's subject is too long, or not printable")
         }
         guard !Self.isSPIFFE(subject) else {
@@ -35,12 +36,5 @@ struct ForeignSubject: Sendable {
     /// Whoever reads names loosely may take these for SPIFFE IDs too.
     static func isSPIFFE(_ name: String) -> Bool {
         name.utf8.prefix(7).elementsEqual("spiffe:".utf8) { $0 | 0x20 == $1 | 0x20 }
-    }
-}
-
-extension Unicode.Scalar {
-    fileprivate var isControl: Bool {
-        value < 0x20 || (0x7f..<0xa0).contains(value) || (0x2028...0x202e).contains(value)
-            || (0x2066...0x2069).contains(value)
     }
 }

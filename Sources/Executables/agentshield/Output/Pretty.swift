@@ -1,14 +1,15 @@
 import ControlPlaneAPI
+import JOSE
 import SPIFFE
 
 /// A text as a terminal may show it: whatever moves the cursor, reorders letters or breaks lines is written out.
 func printable(_ text: String) -> String {
     var output = ""
     for scalar in text.unicodeScalars {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
+        if scalar.isShownAsItIs {
+            output.unicodeScalars.append(scalar)
+        } else {
             output += "\\u{" + String(scalar.value, radix: 16) + "}"
-        default: output.unicodeScalars.append(scalar)
         }
     }
     return output

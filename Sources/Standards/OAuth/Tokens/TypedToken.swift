@@ -2,7 +2,8 @@ package import JOSE
 
 /// A JWT that says by its `typ` what it is, taken apart: form and header are as they have to be, and nothing in it is proven.
 ///
-/// Transaction tokens and grants for other authorization servers are read by the same rules; only their claims differ.
+/// Transaction tokens, grants for other authorization servers and challenges of resources are read by the same rules; only their
+/// claims differ.
 struct TypedToken: Sendable {
     let keyID: String?
     let claims: JWTClaims
@@ -18,14 +19,18 @@ struct TypedToken: Sendable {
     /// Header members by which a token would choose its own key.
     private static let refusedHeaderMembers = ["jwk", "jku", "x5u", "x5c"]
 
+    var header: JSONObject { jws.header.json }
     var algorithm: JWSAlgorithm { jws.header.algorithm }
 
     /// - Parameter types: the types that are taken, byte by byte; one without a type, or of another, is another kind of token
     ///   (RFC 8725 §3.11).
-    init(parsing token: String, types: [String]) throws(TypedTokenError) {
+    /// - Parameter showsCertificates: whether the header may have `x5c`, which whoever reads the token judges by its own roots.
+    init(
+        parsing token: String, types: [String], maximumLength: Int = Self.maximumLength, showsCertificates: Bool = false
+    ) throws(TypedTokenError) {
         do {
             jws = try CompactJWS(
-                parsing: token, limits: JWSLimits(maximumBytes: Self.maximumLength, maximumHeaderDepth: 4))
+                parsing: token, limits: JWSLimits(maximumBytes: maximumLength, maximumHeaderDepth: 4))
         } catch {
             throw .token(error)
         }
@@ -33,11 +38,13 @@ struct TypedToken: Sendable {
             throw .badType
         }
         self.type = type
-        for name in Self.refusedHeaderMembers where jws.header.json[name] != nil { throw .headerMember(name) }
+        for name in Self.refusedHeaderMembers where jws.header.json[name] != nil {
+            guard showsCertificates, name == "x5c" else { throw .headerMember(name) }
+        }
         keyID = jws.header.keyID
         do {
             claims = try JWTClaims(
-                parsing: jws.payload, limits: JSONLimits(maximumBytes: Self.maximumLength, maximumDepth: 32))
+                parsing: jws.payload, limits: JSONLimits(maximumBytes: maximumLength, maximumDepth: 32))
         } catch {
             throw .claims(error)
         }
@@ -110,7 +117,7 @@ struct TypedToken: Sendable {
     }
 }
 
-/// Why a transaction token, or a grant for another authorization server, is refused or cannot be made.
+/// Why a transaction token, a grant for another authorization server or a challenge is refused or cannot be made.
 package enum TypedTokenError: Error, Sendable, Equatable, CustomStringConvertible {
     case token(JWSError)
     /// `typ` is another one, or missing.
@@ -133,6 +140,7 @@ package enum TypedTokenError: Error, Sendable, Equatable, CustomStringConvertibl
     case scope(Scope.ParseError)
     case confirmation(ConfirmationError)
     case actors(ActorChainError)
+    case details(AuthorizationDetailsError)
     /// More workloads have asked for it, one after another, than there may be.
     case tooManyRequesters
     /// A token cannot be made with this end and start.
@@ -156,6 +164,7 @@ package enum TypedTokenError: Error, Sendable, Equatable, CustomStringConvertibl
         case .scope(let error): error.description
         case .confirmation(let error): error.description
         case .actors(let error): error.description
+        case .details(let error): error.description
         case .tooManyRequesters: "more than \(TransactionToken.maximumRequesters) workloads have asked for the token"
         case .badTimes: "a token cannot end before it starts"
         }
