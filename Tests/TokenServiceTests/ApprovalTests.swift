@@ -311,7 +311,7 @@ struct ApprovalTests {
                     approval.id, actHash: hash, by: name.flatMap { world.approver($0, way) }, TokenWorld.caller.agent,
                     requestID: "r")
             }
-            await #expect(throws: ApprovalError.notApprover) { try await answer(nil, hash: hash) }
+            await #expect(throws: ApprovalError.unknownPerson) { try await answer(nil, hash: hash) }
             await #expect(throws: ApprovalError.notApprover) { try await answer("eve@example.org", hash: hash) }
             await #expect(throws: ApprovalError.notApprover) { try await answer("PAUL@example.org", hash: hash) }
             await #expect(throws: ApprovalError.ownAgent) { try await answer("sam@example.org", hash: hash) }

@@ -169,7 +169,7 @@ extension DirectoryError: CustomStringConvertible {
         case .scopesAboveBlueprint(let scopes): "the agent's blueprint does not allow scopes \(Self.list(scopes))"
         case .audienceAboveBlueprint: "the agent's blueprint does not allow the resource"
         case .impersonationNotConfirmed: "impersonation has to be allowed expressly"
-        case .noApprovers: "the resource names nobody who may approve"
+        case .noApprovers: "the resource names nobody who may approve: give it approvers first"
         case .badApprovalRules:
             "approvals have at most \(ApprovalRules.maximumApprovers) approvers and "
                 + "\(ApprovalRules.maximumDetailTypes) types, and wait \(ApprovalRules.waitingTimes.lowerBound) to "

@@ -8,7 +8,9 @@ package enum ApprovalError: Error, Sendable, Equatable {
     case notPending
     /// The approver saw another act than the one that is stored.
     case otherAct
-    /// The person is no approver of the resource, or nobody knows who it is.
+    /// Nobody has said which person the caller is.
+    case unknownPerson
+    /// The person is no approver of the resource.
     case notApprover
     /// Owner and sponsor of an agent do not approve for it.
     case ownAgent
@@ -41,6 +43,8 @@ extension ApprovalError: CustomStringConvertible {
         case .notFound: "approval not found"
         case .notPending: "the approval is not waiting any more"
         case .otherAct: "the hash is not that of the act"
+        case .unknownPerson:
+            "nobody has said who you are: on the administration socket the server's setting `socket_approvers` does"
         case .notApprover: "you are no approver of this resource"
         case .ownAgent: "owner and sponsor of an agent do not approve for it"
         case .socketRefused: "the resource takes no approvals from the administration socket"
@@ -65,6 +69,7 @@ extension ApprovalError: AuditedError {
         case .notFound: "approval_not_found"
         case .notPending: "approval_not_pending"
         case .otherAct: "other_act"
+        case .unknownPerson: "unknown_person"
         case .notApprover: "not_approver"
         case .ownAgent: "own_agent"
         case .socketRefused: "socket_refused"

@@ -99,7 +99,7 @@ struct ApprovalEndpoints: Sendable {
             let status: HTTPResponse.Status =
                 switch error {
                 case .notFound: .notFound
-                case .notApprover, .ownAgent, .socketRefused: .forbidden
+                case .unknownPerson, .notApprover, .ownAgent, .socketRefused: .forbidden
                 case .storage, .audit: .serviceUnavailable
                 default: .conflict
                 }

@@ -127,7 +127,7 @@ extension RPCError {
         let code: RPCError.Code =
             switch error {
             case .notFound: .notFound
-            case .notApprover, .ownAgent, .socketRefused: .permissionDenied
+            case .unknownPerson, .notApprover, .ownAgent, .socketRefused: .permissionDenied
             case .otherAct, .challengeUsed, .unknownApprover, .notStorable: .invalidArgument
             case .notPending, .nothingToApprove, .nobodyMayApprove, .denied, .expired, .spent: .failedPrecondition
             case .tooMany, .storage(.storageFull), .audit(.storageFull): .resourceExhausted

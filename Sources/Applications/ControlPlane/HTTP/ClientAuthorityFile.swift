@@ -20,7 +20,8 @@ struct ClientAuthorityFile: Sendable {
             first = try WebCertificateFiles.contents(path)
             authorities = try ClientAuthorities(pem: first)
         } catch {
-            throw ClientAuthorityFileError(path: path, reason: "\(error)")
+            throw ClientAuthorityFileError(
+                path: path, reason: (error as? WebCertificateFileError)?.reason ?? "\(error)")
         }
     }
 

@@ -50,7 +50,7 @@ extension ApprovalRegister {
     /// The rules as they are now, not as they were when somebody asked.
     private func check(_ approver: Approver?, may approval: Approval) throws(ApprovalError) -> Person {
         let directory = directory()
-        guard let approver else { throw .notApprover }
+        guard let approver else { throw .unknownPerson }
         guard let rules = directory.resource(approval.act.resourceID)?.approval,
             let agent = directory.agent(approval.act.clientID), agent.state == .enabled
         else { throw .nothingToApprove }

@@ -248,7 +248,8 @@ extension TokenRefusal {
         case .nobodyMayApprove, .tooMany, .denied: self.init(.accessDenied, error.description)
         case .expired: self.init(.expiredToken, error.description)
         case .storage, .audit: self = .unavailable("\(error)")
-        case .notFound, .notPending, .otherAct, .notApprover, .ownAgent, .socketRefused, .nothingToApprove, .spent:
+        case .notFound, .notPending, .otherAct, .unknownPerson, .notApprover, .ownAgent, .socketRefused,
+            .nothingToApprove, .spent:
             self.init(silently: .invalidGrant, error.description)
         }
     }
