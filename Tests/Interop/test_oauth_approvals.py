@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 
+import grpc
 import jwt
 import pytest
 import requests
@@ -20,7 +21,10 @@ from harness import domain as shield
 from harness.polling import eventually
 from harness.tokens import ACCESS_TOKEN, EXCHANGE, SVID_ASSERTION_TYPE, Tokens
 
+from wire import messages as m
 from wire.jws import public_jwk, sign
+from wire.keys import csr, new_key
+from wire.spire_agent import Identity
 
 BANK, JIT, MAIL = "api://bank", "api://jit", "api://mail"
 PAUL, SUE = "paul@example.org", "sue@example.org"
@@ -434,6 +438,66 @@ def test_who_may_answer_on_the_socket_is_the_resource_s_say(tokens):
     second = asked()
     domain.cli("approvals", "deny", "-id", second["id"], "-disableAgent")
     assert domain.cli_json("identity", "show", "-id", "owned")["state"] == "disabled"
+
+
+def wire(*texts: str) -> bytes:
+    """A protobuf message whose first fields are these texts."""
+    return b"".join(bytes([number << 3 | 2, len(text)]) + text.encode() for number, text in enumerate(texts, 1))
+
+
+def test_an_administrator_s_svid_is_a_person_s_name_too(tokens):
+    """Over the node API, by mutual TLS; only where the resource names it, and never for itself."""
+    domain, id = tokens.domain, f"{tokens.domain.id}/console"
+    domain.entry("/console", admin=True)
+    key = new_key()
+    svid = domain.admin.svids.MintX509SVID(m.svid.MintX509SVIDRequest(csr=csr(key, uri=id))).svid
+    console = domain.spire_agent()
+    console.adopt(Identity(list(svid.cert_chain), key, id, svid.expires_at))
+
+    def call(method: str, *texts: str) -> bytes:
+        path = f"/agentshield.admin.v1.Approvals/{method}"
+        return console.channel.unary_unary(path)(wire(*texts), timeout=30)
+
+    with tokens.web(tokens.payer_svid) as web:
+        asked = ask(web, resource=BANK, scope="pay")
+        (approval,) = waiting(tokens)
+        for method in ("Approve", "Deny"):
+            with pytest.raises(grpc.RpcError) as refusal:
+                call(method, approval["id"], approval["act_hash"])
+            assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED and "no approver" in refusal.value.details()
+        rules = ["-approver", PAUL, "-approver", SUE, "-approver", id, "-approvalScope", "pay"]
+        domain.cli("resource", "update", "-id", BANK, *rules)
+        assert approval["act_hash"].encode() in call("GetApproval", approval["id"])
+        with pytest.raises(grpc.RpcError) as refusal:
+            call("Approve", approval["id"], "0" * 64)
+        assert refusal.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        call("Approve", approval["id"], approval["act_hash"])
+        assert fetch(web, asked).status_code == 200
+    (shown,) = [one for one in domain.cli_json("approvals", "list", "-all")["approvals"] if one["id"] == approval["id"]]
+    assert shown["answered_by"] == id
+    # Whoever is no administrator is not even heard.
+    console.adopt(None)
+    with pytest.raises(grpc.RpcError) as refusal:
+        call("GetApproval", approval["id"])
+    assert refusal.value.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
+
+
+def test_who_is_not_known_on_the_socket_is_told_so(tokens, tmp_path):
+    domain = shield.start_server("oauth-approvals-nobody.test")
+    try:
+        nobody = Tokens(domain)
+        caller = nobody.agent("caller")
+        domain.cli("resource", "create", "-id", BANK, "-scope", "pay", "-approver", SUE, "-approvalScope", "pay")
+        nobody.grant(caller, BANK, "pay")
+        with nobody.web(nobody.x509_svid(caller, tmp_path)) as web:
+            ask(web, resource=BANK, scope="pay")
+        (approval,) = waiting(nobody)
+        for answer in (["approve", "-hash", approval["act_hash"]], ["deny"]):
+            done = domain.cli("approvals", *answer, "-id", approval["id"], check=False)
+            assert done.returncode == 1 and "socket_approvers" in done.stderr
+        assert waiting(nobody)[0]["state"] == "pending"
+    finally:
+        domain.discard()
 
 
 def test_on_a_terminal_the_act_is_shown_before_it_is_approved(tokens):
