@@ -42,6 +42,10 @@ def deadly_start(number: int, calls: str = WRITES) -> list[str]:
     ]  # fmt: skip
 
 
+class DiedAlready(Exception):
+    """The process came to its deadly write while it was being attached to: a write of its own, before any act."""
+
+
 class Deadly:
     """Attached to a process: its n-th call of these (of one thread; each counts for itself) is its last, and is not done."""
 
@@ -55,6 +59,8 @@ class Deadly:
         while not self._is_attached(pid):
             if self._strace.poll() is not None or time.monotonic() > deadline:
                 self.detach()
+                if has_ended(pid):
+                    raise DiedAlready(f"{pid} ended while it was being attached to")
                 raise PermissionError("strace cannot be attached here")
             time.sleep(0.005)
 
@@ -63,7 +69,7 @@ class Deadly:
         try:
             threads = [thread for thread in Path(f"/proc/{pid}/task").iterdir()]
             return all(f"TracerPid:\t{self._strace.pid}\n" in (thread / "status").read_text() for thread in threads)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return False
 
     def detach(self) -> None:
@@ -75,6 +81,14 @@ class Deadly:
         except subprocess.TimeoutExpired:
             self._strace.kill()
             self._strace.wait(10)
+
+
+def has_ended(pid: int) -> bool:
+    """Gone, or dead and not yet waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def why_not() -> Optional[str]:
