@@ -63,6 +63,7 @@ let standards: [Target] = [
     library("Standards", "WIMSE", ["JOSE"]),
     library("Standards", "SPIFFE", ["JOSE", "WIMSE", crypto, cryptoExtras]),
     library("Standards", "OAuth", ["JOSE", crypto]),
+    library("Standards", "A2A", ["JOSE", "SPIFFE"]),
 ]
 
 let domain: [Target] = [
@@ -191,6 +192,7 @@ let benchmarkTargets: [Target] = [
 let testTargets: [Target] = [
     // What several of them need to run other programs.
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
+    tests("A2ATests", ["A2A", "JOSE"]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),
     tests(

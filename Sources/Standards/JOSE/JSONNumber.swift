@@ -1,7 +1,7 @@
 /// A JSON number (RFC 8259 §6): an exact 64-bit integer, or else a finite IEEE 754 double.
 ///
 /// Integral doubles inside the range of `Int64` are held as integers, so one value has one form and `==` is numeric.
-package struct JSONNumber: Sendable, Equatable {
+public struct JSONNumber: Sendable, Equatable {
     private enum Storage: Sendable, Equatable {
         case integer(Int64)
         /// INVARIANT: finite, and not an integral value that `Int64` holds.
@@ -14,12 +14,12 @@ package struct JSONNumber: Sendable, Equatable {
     static let largestExactDoubleInteger: Int64 = 1 << 53
 
     /// An exact integer.
-    package init(_ value: Int64) {
+    public init(_ value: Int64) {
         storage = .integer(value)
     }
 
     /// A finite double; nil for infinities and not-a-number, which JSON cannot express.
-    package init?(_ value: Double) {
+    public init?(_ value: Double) {
         guard value.isFinite else { return nil }
         if let integer = Int64(exactly: value) {
             storage = .integer(integer)
@@ -29,12 +29,12 @@ package struct JSONNumber: Sendable, Equatable {
     }
 
     /// The value as integer if it is integral and in range, else nil.
-    package var int64: Int64? {
+    public var int64: Int64? {
         if case .integer(let value) = storage { value } else { nil }
     }
 
     /// The value as double; integers beyond 2^53 are rounded to the nearest.
-    package var double: Double {
+    public var double: Double {
         switch storage {
         case .integer(let value): Double(value)
         case .double(let value): value

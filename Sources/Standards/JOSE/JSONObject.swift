@@ -2,18 +2,18 @@
 ///
 /// Names are compared by their UTF-8 bytes. Look-up walks the members, which suits the small objects of tokens and
 /// keys; walk `members` instead of looking up every name of a large object.
-package struct JSONObject: Sendable {
+public struct JSONObject: Sendable {
     /// The members in order.
     /// INVARIANT: no two names have the same UTF-8 bytes.
-    package private(set) var members: [(name: String, value: JSONValue)]
+    public private(set) var members: [(name: String, value: JSONValue)]
 
     /// An object without members.
-    package init() {
+    public init() {
         members = []
     }
 
     /// An object with these members; a name given twice keeps its first place and its last value.
-    package init(_ members: [(String, JSONValue)]) {
+    public init(_ members: [(String, JSONValue)]) {
         self.members = []
         self.members.reserveCapacity(members.count)
         var places = NamePlaces()
@@ -32,7 +32,7 @@ package struct JSONObject: Sendable {
     }
 
     /// The value of a member, or nil if there is none; setting nil removes it, setting a new name appends it.
-    package subscript(_ name: String) -> JSONValue? {
+    public subscript(_ name: String) -> JSONValue? {
         get {
             for member in members where member.name.hasSameBytes(as: name) { return member.value }
             return nil
@@ -49,15 +49,15 @@ package struct JSONObject: Sendable {
     }
 
     /// The number of members.
-    package var count: Int { members.count }
+    public var count: Int { members.count }
 
     /// Whether there are no members.
-    package var isEmpty: Bool { members.isEmpty }
+    public var isEmpty: Bool { members.isEmpty }
 }
 
 extension JSONObject: Equatable {
     /// Whether both have the same members, in whatever order.
-    package static func == (left: JSONObject, right: JSONObject) -> Bool {
+    public static func == (left: JSONObject, right: JSONObject) -> Bool {
         guard left.count == right.count else { return false }
         let namesAgree = zip(left.members, right.members).allSatisfy { $0.name.hasSameBytes(as: $1.name) }
         if namesAgree { return zip(left.members, right.members).allSatisfy { $0.value == $1.value } }
@@ -69,7 +69,7 @@ extension JSONObject: Equatable {
 
 extension JSONObject: ExpressibleByDictionaryLiteral {
     /// An object; a name written twice keeps its first place and its last value.
-    package init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
+    public init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
 }
 
 /// Finds repeated names in linear time: by comparison while there are few, by a table once there are many.

@@ -2,7 +2,7 @@
 ///
 /// Swift's own string comparison treats canonically equivalent texts as equal; two JSON values are equal here only
 /// when their strings agree byte for byte in UTF-8.
-package enum JSONValue: Sendable {
+public enum JSONValue: Sendable {
     case null
     case bool(Bool)
     case number(JSONNumber)
@@ -13,7 +13,7 @@ package enum JSONValue: Sendable {
 
 extension JSONValue: Equatable {
     /// Compares by value; the order of an object's members does not matter, that of an array's elements does.
-    package static func == (left: JSONValue, right: JSONValue) -> Bool {
+    public static func == (left: JSONValue, right: JSONValue) -> Bool {
         switch (left, right) {
         case (.null, .null): true
         case (.bool(let left), .bool(let right)): left == right
@@ -28,37 +28,37 @@ extension JSONValue: Equatable {
 
 extension JSONValue {
     /// The text, if this is a string.
-    package var stringValue: String? {
+    public var stringValue: String? {
         if case .string(let value) = self { value } else { nil }
     }
 
     /// The integer, if this is a number with an integral value that `Int64` holds exactly.
-    package var int64Value: Int64? {
+    public var int64Value: Int64? {
         if case .number(let value) = self { value.int64 } else { nil }
     }
 
     /// The number, if this is one.
-    package var numberValue: JSONNumber? {
+    public var numberValue: JSONNumber? {
         if case .number(let value) = self { value } else { nil }
     }
 
     /// The truth value, if this is `true` or `false`.
-    package var boolValue: Bool? {
+    public var boolValue: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }
 
     /// The elements, if this is an array.
-    package var arrayValue: [JSONValue]? {
+    public var arrayValue: [JSONValue]? {
         if case .array(let value) = self { value } else { nil }
     }
 
     /// The object, if this is one.
-    package var objectValue: JSONObject? {
+    public var objectValue: JSONObject? {
         if case .object(let value) = self { value } else { nil }
     }
 
     /// The elements as texts, if this is an array of strings only.
-    package var stringArrayValue: [String]? {
+    public var stringArrayValue: [String]? {
         guard case .array(let elements) = self else { return nil }
         var strings: [String] = []
         strings.reserveCapacity(elements.count)
@@ -70,23 +70,23 @@ extension JSONValue {
     }
 
     /// Whether this is `null`.
-    package var isNull: Bool {
+    public var isNull: Bool {
         if case .null = self { true } else { false }
     }
 }
 
 extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByStringLiteral {
-    package init(nilLiteral: ()) { self = .null }
-    package init(booleanLiteral value: Bool) { self = .bool(value) }
-    package init(stringLiteral value: String) { self = .string(value) }
+    public init(nilLiteral: ()) { self = .null }
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    public init(stringLiteral value: String) { self = .string(value) }
 }
 
 extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
-    package init(integerLiteral value: Int64) { self = .number(JSONNumber(value)) }
-    package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+    public init(integerLiteral value: Int64) { self = .number(JSONNumber(value)) }
+    public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
 
     /// An object; a name written twice keeps its first place and its last value.
-    package init(dictionaryLiteral elements: (String, JSONValue)...) { self = .object(JSONObject(elements)) }
+    public init(dictionaryLiteral elements: (String, JSONValue)...) { self = .object(JSONObject(elements)) }
 }
 
 extension String {

@@ -1,30 +1,30 @@
 /// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds. The one time type of the product.
 ///
 /// Arithmetic saturates at the ends of `Int64`, so a time read from outside cannot overflow.
-package struct UnixTime: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct UnixTime: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// Milliseconds since the epoch; negative before it.
-    package let milliseconds: Int64
+    public let milliseconds: Int64
 
     /// A moment by its milliseconds since the epoch.
-    package init(milliseconds: Int64) {
+    public init(milliseconds: Int64) {
         self.milliseconds = milliseconds
     }
 
     /// A moment by its seconds since the epoch; saturates.
-    package init(seconds: Int64) {
+    public init(seconds: Int64) {
         milliseconds = Self.milliseconds(ofSeconds: seconds)
     }
 
     /// Whole seconds since the epoch, rounded down (also before the epoch).
-    package var seconds: Int64 { milliseconds.flooredQuotient(by: 1000) }
+    public var seconds: Int64 { milliseconds.flooredQuotient(by: 1000) }
 
     /// The moment so many seconds later.
-    package static func + (time: UnixTime, seconds: Int64) -> UnixTime {
+    public static func + (time: UnixTime, seconds: Int64) -> UnixTime {
         time.adding(milliseconds: milliseconds(ofSeconds: seconds))
     }
 
     /// The moment so many seconds earlier.
-    package static func - (time: UnixTime, seconds: Int64) -> UnixTime {
+    public static func - (time: UnixTime, seconds: Int64) -> UnixTime {
         let step = milliseconds(ofSeconds: seconds)
         let (sum, overflow) = time.milliseconds.subtractingReportingOverflow(step)
         return UnixTime(milliseconds: overflow ? (step < 0 ? .max : .min) : sum)
@@ -48,10 +48,10 @@ package struct UnixTime: Hashable, Comparable, Sendable, CustomStringConvertible
     }
 
     /// Order in time.
-    package static func < (left: UnixTime, right: UnixTime) -> Bool { left.milliseconds < right.milliseconds }
+    public static func < (left: UnixTime, right: UnixTime) -> Bool { left.milliseconds < right.milliseconds }
 
     /// The RFC 3339 form.
-    package var description: String { rfc3339 }
+    public var description: String { rfc3339 }
 
     private static func milliseconds(ofSeconds seconds: Int64) -> Int64 {
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
