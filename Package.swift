@@ -85,6 +85,7 @@ let domain: [Target] = [
             "SPIFFE", "JOSE", "OAuth", "AgentDirectory", "Approvals", "Authentication", "PolicyEngine", "AuditTrail",
             "Issuance", "Revocation", crypto,
         ]),
+    library("Domain", "AgentTasks", ["A2A", "JOSE", "SPIFFE", crypto]),
     library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
 ]
 
@@ -151,7 +152,10 @@ let applications: [Target] = [
         ]),
     library(
         "Applications", "AgentShieldTesting",
-        ["SPIFFE", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Approvals", "Issuance", crypto]),
+        [
+            "A2A", "SPIFFE", "AgentTasks", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Approvals",
+            "Issuance", crypto,
+        ]),
 ]
 
 let executables: [Target] = [
@@ -192,7 +196,8 @@ let benchmarkTargets: [Target] = [
 let testTargets: [Target] = [
     // What several of them need to run other programs.
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
-    tests("A2ATests", ["A2A", "JOSE"]),
+    tests("AgentTasksTests", ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE"]),
+    tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),
     tests(
