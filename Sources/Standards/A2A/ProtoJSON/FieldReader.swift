@@ -35,7 +35,8 @@ extension ProtoJSONMessage {
 /// The members of one message that came as JSON.
 package struct FieldReader {
     package let object: JSONObject
-    private let path: String
+    /// Where the message stands; empty for the outermost.
+    package let path: String
     /// Names of the `.proto` file are looked for only where some name has an underscore.
     private let hasUnderscores: Bool
 
