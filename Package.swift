@@ -111,6 +111,7 @@ let adapters: [Target] = [
     library(
         "Adapters", "SecretDiscovery",
         ["SPIFFE", "PeerRPC", "WorkloadAPI", grpcCore, grpcProtobuf, protobuf, logging]),
+    library("Adapters", "A2ATransport", ["A2A", "JOSE", "SPIFFE", grpcCore, grpcProtobuf, protobuf]),
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, logging]),
     library(
@@ -198,6 +199,8 @@ let testTargets: [Target] = [
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
     tests("AgentTasksTests", ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE"]),
     tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
+    tests("A2ATests", ["A2A", "JOSE"]),
+    tests("A2ATransportTests", ["A2ATransport", "A2A", "JOSE", protobuf]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),
     tests(
