@@ -30,6 +30,7 @@ private func messages(_ bytes: [UInt8]) {
     roundTrip(CancelTaskRequest.self, value)
     roundTrip(SubscribeToTaskRequest.self, value)
     roundTrip(GetExtendedAgentCardRequest.self, value)
+    roundTrip(AgentCard.self, value)
     roundTrip(PushNotificationConfig.self, value)
     roundTrip(PushNotificationConfigRequest.self, value)
     roundTrip(ListPushNotificationConfigsRequest.self, value)
