@@ -199,7 +199,6 @@ let testTargets: [Target] = [
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
     tests("AgentTasksTests", ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE"]),
     tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
-    tests("A2ATests", ["A2A", "JOSE"]),
     tests("A2ATransportTests", ["A2ATransport", "A2A", "JOSE", protobuf]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),
