@@ -90,9 +90,11 @@ let domain: [Target] = [
 ]
 
 let adapters: [Target] = [
+    library("Adapters", "SQLiteFile", ["SPIFFE", grdb]),
     library(
         "Adapters", "SQLiteStorage",
         [
+            "SQLiteFile",
             "SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Issuance",
             "Approvals", "Revocation", "JOSE", grdb,
         ]),
@@ -111,7 +113,11 @@ let adapters: [Target] = [
     library(
         "Adapters", "SecretDiscovery",
         ["SPIFFE", "PeerRPC", "WorkloadAPI", grpcCore, grpcProtobuf, protobuf, logging]),
-    library("Adapters", "A2ATransport", ["A2A", "JOSE", "SPIFFE", grpcCore, grpcProtobuf, protobuf]),
+    library(
+        "Adapters", "A2ATransport",
+        [
+            "A2A", "JOSE", "SPIFFE", grpcCore, grpcProtobuf, protobuf,
+        ]),
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, logging]),
     library(
@@ -128,7 +134,7 @@ let applications: [Target] = [
         [
             "SPIFFE", "JOSE", "OAuth", "TransparencyLog", "Attestation", "Authentication", "AuditTrail", "Registry",
             "AgentDirectory", "Approvals",
-            "Issuance", "TokenService", "Revocation", "SQLiteStorage",
+            "Issuance", "TokenService", "Revocation", "SQLiteFile", "SQLiteStorage",
             "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch", "ControlPlaneAPI", "Observability",
             "ClientCertificates",
             logging,
@@ -205,7 +211,7 @@ let testTargets: [Target] = [
     tests(
         "SQLiteStorageTests",
         [
-            "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance",
+            "SQLiteFile", "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance",
             "Attestation", "AgentDirectory", "OAuth",
             "SPIFFE", crypto, grdb,
         ]),

@@ -5,6 +5,7 @@ import GRDB
 import Testing
 import TransparencyLog
 
+@testable import SQLiteFile
 @testable import SQLiteStorage
 
 /// The implementations that have to behave alike.

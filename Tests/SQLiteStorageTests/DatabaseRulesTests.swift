@@ -3,6 +3,7 @@ import Foundation
 import GRDB
 import Testing
 
+@testable import SQLiteFile
 @testable import SQLiteStorage
 
 struct DatabaseRulesTests {

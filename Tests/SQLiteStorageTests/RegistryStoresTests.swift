@@ -6,6 +6,7 @@ import Registry
 import SPIFFE
 import Testing
 
+@testable import SQLiteFile
 @testable import SQLiteStorage
 
 /// The implementations that have to behave alike; SQLite in a file is also opened again after every step.

@@ -1,6 +1,7 @@
 package import Approvals
 import GRDB
 package import Registry
+import SQLiteFile
 
 /// Approvals, in `registry.sqlite`: one row of canonical JSON each.
 package struct SQLiteApprovalStore: ApprovalStore {

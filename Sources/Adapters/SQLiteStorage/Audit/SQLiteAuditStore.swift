@@ -1,5 +1,6 @@
 package import AuditTrail
 import GRDB
+package import SQLiteFile
 package import TransparencyLog
 
 /// The audit log in `audit.sqlite`: entries, tiles and the checkpoint, all of a commit in one transaction.

@@ -1,6 +1,7 @@
 package import AgentDirectory
 import GRDB
 package import Registry
+import SQLiteFile
 
 /// Blueprints, agents, resources and grants, in `registry.sqlite`: one row of canonical JSON each.
 package struct SQLiteDirectoryStore: DirectoryStore {

@@ -2,6 +2,7 @@ import GRDB
 package import Issuance
 package import Registry
 import SPIFFE
+import SQLiteFile
 
 /// The trust domain's authorities in `registry.sqlite`, without their private keys.
 package struct SQLiteAuthorityStore: AuthorityStore {

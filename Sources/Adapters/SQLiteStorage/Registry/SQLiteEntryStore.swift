@@ -2,6 +2,7 @@ import Attestation
 import GRDB
 package import Registry
 import SPIFFE
+import SQLiteFile
 
 /// Registration entries in `registry.sqlite`.
 package struct SQLiteEntryStore: EntryStore {

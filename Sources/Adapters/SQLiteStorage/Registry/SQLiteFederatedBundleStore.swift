@@ -1,6 +1,7 @@
 import GRDB
 package import Registry
 package import SPIFFE
+import SQLiteFile
 
 /// Bundles of other trust domains in `registry.sqlite`.
 package struct SQLiteFederatedBundleStore: FederatedBundleStore {

@@ -1,6 +1,7 @@
 import GRDB
 package import Registry
 package import SPIFFE
+import SQLiteFile
 
 /// Federation relationships in `registry.sqlite`.
 package struct SQLiteFederationRelationshipStore: FederationRelationshipStore {

@@ -1,6 +1,7 @@
 import GRDB
 package import Registry
 package import SPIFFE
+import SQLiteFile
 
 /// Unused join tokens in `registry.sqlite`.
 package struct SQLiteJoinTokenStore: JoinTokenStore {

@@ -2,6 +2,7 @@ import Attestation
 import GRDB
 package import Registry
 package import SPIFFE
+import SQLiteFile
 
 /// Node agents in `registry.sqlite`.
 package struct SQLiteNodeStore: NodeStore {

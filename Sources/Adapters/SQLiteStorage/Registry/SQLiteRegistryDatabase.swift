@@ -4,6 +4,7 @@ package import AuditTrail
 import GRDB
 package import Issuance
 package import Registry
+package import SQLiteFile
 
 /// `registry.sqlite`: registration entries, nodes, join tokens, federated bundles and relationships, authorities, spool
 /// cursors and the agent directory.

@@ -3,6 +3,7 @@ package import Issuance
 package import Registry
 import Revocation
 import SPIFFE
+import SQLiteFile
 
 /// What is revoked, in `registry.sqlite`.
 package struct SQLiteRevocationStore: RevocationStore {

@@ -1,6 +1,7 @@
 package import AuditTrail
 import GRDB
 package import SPIFFE
+import SQLiteFile
 
 /// How far each node's spool has been taken into the log, in `registry.sqlite`.
 package struct SQLiteSpoolCursorStore: SpoolCursorStore {

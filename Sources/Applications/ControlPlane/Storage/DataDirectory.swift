@@ -4,6 +4,7 @@ import AuditTrail
 import Crypto
 import Issuance
 import Registry
+import SQLiteFile
 import SQLiteStorage
 import TransparencyLog
 

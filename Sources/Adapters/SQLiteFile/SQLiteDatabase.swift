@@ -15,7 +15,7 @@ package final class SQLiteDatabase: Sendable {
     }
 
     /// Opens or creates the file and brings it to the newest version.
-    static func open(path: String, schema: DatabaseSchema) throws(SQLiteStorageError) -> SQLiteDatabase {
+    package static func open(path: String, schema: DatabaseSchema) throws(SQLiteStorageError) -> SQLiteDatabase {
         try PrivateFile.create(path)
         do {
             // The pool switches to the write-ahead log and resets `synchronous` after its own preparation: hence below.
@@ -32,7 +32,8 @@ package final class SQLiteDatabase: Sendable {
     }
 
     /// Opens an existing file to read, also while its owner writes to it.
-    static func openReadOnly(path: String, schema: DatabaseSchema) throws(SQLiteStorageError) -> SQLiteDatabase {
+    package static func openReadOnly(path: String, schema: DatabaseSchema) throws(SQLiteStorageError) -> SQLiteDatabase
+    {
         var configuration = configuration(path)
         configuration.readonly = true
         do {
@@ -50,7 +51,7 @@ package final class SQLiteDatabase: Sendable {
     }
 
     /// An empty database that ends with the process.
-    static func inMemory(schema: DatabaseSchema) throws(SQLiteStorageError) -> SQLiteDatabase {
+    package static func inMemory(schema: DatabaseSchema) throws(SQLiteStorageError) -> SQLiteDatabase {
         do {
             let queue = try DatabaseQueue(configuration: configuration(":memory:"))
             try queue.writeWithoutTransaction { try migrate($0, schema) }

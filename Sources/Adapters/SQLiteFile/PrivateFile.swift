@@ -7,9 +7,9 @@
 #endif
 
 /// Files that only their owner may read.
-enum PrivateFile {
+package enum PrivateFile {
     /// Makes an empty file with mode 0600 where there is none; SQLite gives its side files the same mode.
-    static func create(_ path: String) throws(SQLiteStorageError) {
+    package static func create(_ path: String) throws(SQLiteStorageError) {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw errno == ENOSPC

@@ -1,8 +1,8 @@
-import GRDB
+package import GRDB
 
 extension SQLiteDatabase {
     /// Runs one transaction, durable when this returns. Not cut short when the calling task is cancelled.
-    func write<Value: Sendable>(
+    package func write<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async -> Result<Value, any Error> {
         await withUnsafeContinuation { caller in
@@ -14,7 +14,7 @@ extension SQLiteDatabase {
     }
 
     /// Reads one consistent state.
-    func read<Value: Sendable>(
+    package func read<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async -> Result<Value, any Error> {
         await withUnsafeContinuation { caller in

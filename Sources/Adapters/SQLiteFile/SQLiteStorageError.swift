@@ -19,7 +19,7 @@ package enum SQLiteStorageError: Error, Sendable, Hashable {
     /// Anything else, such as missing permissions.
     case failed(path: String, detail: String)
 
-    init(_ error: any Error, path: String) {
+    package init(_ error: any Error, path: String) {
         guard let error = error as? DatabaseError else {
             self = .failed(path: path, detail: "\(error)")
             return
