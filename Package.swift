@@ -91,6 +91,7 @@ let domain: [Target] = [
 
 let adapters: [Target] = [
     library("Adapters", "SQLiteFile", ["SPIFFE", grdb]),
+    library("Adapters", "TaskStorage", ["A2A", "AgentTasks", "JOSE", "SPIFFE", "SQLiteFile", grdb]),
     library(
         "Adapters", "SQLiteStorage",
         [
@@ -116,7 +117,8 @@ let adapters: [Target] = [
     library(
         "Adapters", "A2ATransport",
         [
-            "A2A", "JOSE", "SPIFFE", grpcCore, grpcProtobuf, protobuf,
+            "A2A", "AgentTasks", "JOSE", "SPIFFE", grpcCore, grpcProtobuf, protobuf, hummingbird, httpTypes, nioCore,
+            crypto,
         ]),
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, logging]),
@@ -215,6 +217,9 @@ let testTargets: [Target] = [
             "Attestation", "AgentDirectory", "OAuth",
             "SPIFFE", crypto, grdb,
         ]),
+    tests(
+        "TaskStorageTests",
+        ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE", "SQLiteFile", "TaskStorage"]),
     tests(
         "AuthenticationTests",
         ["Authentication", "AgentShieldTesting", "JOSE", "OAuth", "Revocation", "SPIFFE", crypto, cryptoExtras]),

@@ -36,6 +36,8 @@ package final class EventStream: AsyncSequence, Sendable {
         var end: Result<Void, A2AError>?
         var reader: CheckedContinuation<Void, Never>?
         var onEnd: (@Sendable () -> Void)?
+        /// Whether the reader shall come back though nothing waits.
+        var isNudged = false
     }
 
     private let state = Mutex(State())
@@ -90,6 +92,15 @@ package final class EventStream: AsyncSequence, Sendable {
         action?()
     }
 
+    /// Has a reader of batches come back with an empty one, to show its own reader that the connection lives.
+    package func nudge() {
+        let reader = state.withLock { state in
+            state.isNudged = true
+            return state.takeReader()
+        }
+        reader?.resume()
+    }
+
     package func makeAsyncIterator() -> Iterator { Iterator(stream: self) }
 
     package final class Iterator: AsyncIteratorProtocol {
@@ -116,10 +127,19 @@ package final class EventStream: AsyncSequence, Sendable {
             }
         }
 
-        /// All that waits, at least one event; empty at the end. For writers that send several at once.
-        package func nextBatch() async throws(A2AError) -> [PublishedEvent] {
-            guard let first = try await next() else { return [] }
-            return [first] + stream.takeAll()
+        /// All that waits, for writers that send several at once; empty after a ``EventStream/nudge()``, `nil` at the end.
+        package func nextBatch() async throws(A2AError) -> [PublishedEvent]? {
+            while true {
+                switch stream.take() {
+                case .event(let event): return [event] + stream.takeAll()
+                case .ended(let end):
+                    try end.get()
+                    return nil
+                case .nothingYet: if stream.takeNudge() { return [] }
+                }
+                await stream.waitForMore()
+                if Task.isCancelled { return nil }
+            }
         }
     }
 
@@ -152,6 +172,13 @@ package final class EventStream: AsyncSequence, Sendable {
                 state.next = 0
             }
             return Array(state.waiting[state.next...])
+        }
+    }
+
+    private func takeNudge() -> Bool {
+        state.withLock { state in
+            defer { state.isNudged = false }
+            return state.isNudged
         }
     }
 

@@ -1,0 +1,34 @@
+package import A2A
+import Crypto
+
+/// A card as an agent publishes it: made once, with the tag by which caches ask whether it is still the same.
+package struct PublishedCard: Sendable {
+    /// The card as JSON text, byte for byte as it was signed.
+    package let json: [UInt8]
+    /// A weak tag over the text (RFC 9110 §8.8.3).
+    package let entityTag: String
+
+    package init(json: [UInt8]) {
+        self.json = json
+        let digest = SHA256.hash(data: json)
+        entityTag =
+            "W/\"" + digest.prefix(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() + "\""
+    }
+
+    package init(_ card: AgentCard) {
+        self.init(json: card.jsonBytes)
+    }
+
+    /// Whether an `If-None-Match` names it (RFC 9110 §13.1.2: compared weakly).
+    func matches(_ condition: String?) -> Bool {
+        guard let condition else { return false }
+        let own = entityTag.dropFirst(2)
+        return condition.split(separator: ",").contains { part in
+            var tag = part.drop { $0 == " " }
+            while tag.last == " " { tag.removeLast() }
+            if tag == "*" { return true }
+            if tag.hasPrefix("W/") { tag = tag.dropFirst(2) }
+            return tag == own
+        }
+    }
+}
