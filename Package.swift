@@ -154,8 +154,9 @@ let applications: [Target] = [
     library(
         "Applications", "AgentShield",
         [
-            "JOSE", "OAuth", "SPIFFE", "Authentication", "PeerTLS", "PeerHTTP", "CredentialClient", "WorkloadAPI",
-            nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird, hummingbirdCore, httpClient, httpTypes, logging,
+            "A2A", "JOSE", "OAuth", "SPIFFE", "AgentTasks", "Authentication", "A2ATransport", "PeerTLS", "PeerHTTP",
+            "CredentialClient", "TaskStorage", "WorkloadAPI",
+            nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird, hummingbirdCore, hummingbirdTLS, httpClient, httpTypes, logging,
             lifecycle,
             crypto,
         ]),
@@ -173,11 +174,11 @@ let executables: [Target] = [
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "LaunchSystem", "JOSE", "SPIFFE", "OAuth", "Attestation", "Authentication", "TransparencyLog", "Registry",
+            "LaunchSystem", "A2A", "AgentShield", "AgentTasks", "JOSE", "SPIFFE", "OAuth", "Attestation", "Authentication", "TransparencyLog", "Registry",
             "AgentDirectory", "Issuance", "PeerRPC",
             "WorkloadAPI", "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent",
             argumentParser, yams, subprocess, system,
-            logging, unixSignals, grpcCore, protobuf,
+            logging, unixSignals, grpcCore, protobuf, nioSSL,
             crypto,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),

@@ -23,6 +23,7 @@ import Testing
         (.internalError, -32603, "INTERNAL", 500),
         (.unauthenticated, -32000, "UNAUTHENTICATED", 401),
         (.permissionDenied, -32000, "PERMISSION_DENIED", 403),
+        (.requestTooLarge, -32600, "RESOURCE_EXHAUSTED", 413),
         (.resourceExhausted, -32000, "RESOURCE_EXHAUSTED", 429),
         (.unavailable, -32000, "UNAVAILABLE", 503),
     ])

@@ -347,7 +347,7 @@ final class Gate: Sendable {
     @Test func rulesAreCheckedBeforeAnythingIsLookedUp() async throws {
         let rules = CallRules(
             .init(scopes: ["Task.Run"], identities: [try SPIFFEID("spiffe://example.org/alice")]),
-            skills: ["pay": .init(scopes: ["Pay"])])
+            skills: ["pay": .init(scopes: ["Pay"]), "search": .anyIdentity])
         let agent = Agent(rules: rules) { turn in try await turn.reply(turn.skill ?? "none") }
         func token(_ scopes: String...) -> A2ACall {
             A2ACall(caller: A2ACaller(method: .boundToken, name: "spiffe://example.org/carol", scopes: Set(scopes)))
@@ -360,6 +360,9 @@ final class Gate: Sendable {
             // Whoever names no skill has to meet the strictest rule.
             (Agent.alice, nil, .permissionDenied),
             (Agent.bob, "search", .permissionDenied),
+            // A name that the agent does not know is as good as none.
+            (Agent.alice, "other", .permissionDenied),
+            (token("Task.Run", "Pay"), "other", nil),
             (token("Task.Run"), "search", nil),
             (token("Task.Run"), "pay", .permissionDenied),
             (token("Task.Run", "Pay"), "pay", nil),

@@ -26,6 +26,8 @@ public enum AgentShieldError: Error, Equatable, Sendable, CustomStringConvertibl
     case unreachable(String)
     /// The server closed the connection without an answer, as one does that does not accept the caller.
     case closedByServer
+    /// The agent's tasks cannot be opened; the text says why.
+    case tasks(String)
 
     /// The error in words.
     public var description: String {
@@ -42,6 +44,7 @@ public enum AgentShieldError: Error, Equatable, Sendable, CustomStringConvertibl
         case .revocationsUnknown: "it is not known what is revoked: the node agent has had no news for too long"
         case .unreachable(let reason): "the server cannot be reached: \(reason)"
         case .closedByServer: "the server closed the connection without an answer; it may not accept this identity"
+        case .tasks(let reason): "the agent's tasks cannot be opened: \(reason)"
         }
     }
 }

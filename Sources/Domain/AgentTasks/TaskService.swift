@@ -301,6 +301,17 @@ package final class TaskService: A2AServing {
         return task
     }
 
+    package func taskID(
+        ofMessage messageID: String, tenant: String?, _ call: A2ACall
+    ) async throws(A2AError) -> String? {
+        try admit(.getTask, call)
+        guard Identifier.isAcceptable(messageID) else { return nil }
+        let scope = TaskScope(owner: call.caller.owner, tenant: tenant)
+        let sent = try await stored { store throws(TaskStoreError) in try await store.sent(messageID, scope: scope) }
+        guard case .task(let id)? = sent?.outcome else { return nil }
+        return id
+    }
+
     package func listTasks(_ request: ListTasksRequest, _ call: A2ACall) async throws(A2AError) -> ListTasksResponse {
         try admit(.listTasks, call)
         try Self.checkHistoryLength(request.historyLength)

@@ -64,6 +64,7 @@ struct AgentShieldCommand: AsyncParsableCommand {
                     ResourceCommand.self, GrantCommand.self, ApprovalsCommand.self,
                 ]),
             CommandGroup(name: "Workloads", subcommands: [Run.self, API.self, SVID.self, Env.self]),
+            CommandGroup(name: "Agent2Agent", subcommands: [A2ACommand.self]),
             CommandGroup(name: "Audit log", subcommands: [Log.self]),
             CommandGroup(name: "More", subcommands: [Validate.self, Demo.self]),
         ])

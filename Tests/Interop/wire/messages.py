@@ -56,6 +56,6 @@ try:
     health = importlib.import_module("interop.health_pb2")
     health_grpc = importlib.import_module("interop.health_pb2_grpc")
     sds = importlib.import_module("interop.sds_pb2")
-    rpcstatus = importlib.import_module("interop.rpcstatus_pb2")
+    rpcstatus = importlib.import_module("google.rpc.status_pb2")
 finally:
     sys.path.remove(str(_generated))

@@ -66,6 +66,9 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
             return await jsonRPC(request, context)
         }
         guard rest.hasPrefix("/") else { return notFound() }
+        if let call = TaskFacade.Call(method: request.method.rawValue, path: rest) {
+            return await facade(call, request, context)
+        }
         return await httpJSON(request, context, String(rest))
     }
 
@@ -134,6 +137,7 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
             switch error.kind {
             case .unauthenticated: .unauthorized
             case .permissionDenied: .forbidden
+            case .requestTooLarge: .contentTooLarge
             case .resourceExhausted: .tooManyRequests
             case .unavailable: .serviceUnavailable
             default: .ok
@@ -174,6 +178,33 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
                 return events(stream, parameters, failure: \.httpBody) { event, bytes in
                     bytes.append(contentsOf: event)
                 }
+            }
+        } catch let refusal as Refusal {
+            return json(refusal.error, refusal.headers)
+        } catch {
+            return json(error as? A2AError ?? A2AError(.internalError), [:])
+        }
+    }
+
+    // The facade for callers that know tasks and nothing of the protocol
+
+    private func facade(_ call: TaskFacade.Call, _ request: Request, _ context: Context) async -> Response {
+        do {
+            let caller = try await authenticate(request, context)
+            let parameters = ServiceParameters()
+            let facade = TaskFacade(service: service, call: A2ACall(caller: caller, parameters: parameters))
+            switch call {
+            case .start:
+                let body = try await bodyObject(of: request)
+                let answer = try await facade.start(body)
+                var headers: HTTPFields = [
+                    .location: "\(settings.path)/status/\(answer.taskID.percentEncoded)"
+                ]
+                if !answer.hasEnded { headers[.retryAfter] = "1" }
+                return json(
+                    answer.hasEnded ? .ok : .accepted, answer.body.serializedBytes, MediaType.json, parameters, headers)
+            case .status(let id):
+                return json(.ok, try await facade.status(id).serializedBytes, MediaType.json, parameters)
             }
         } catch let refusal as Refusal {
             return json(refusal.error, refusal.headers)
@@ -231,7 +262,7 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
         do {
             return try await request.body.collect(upTo: settings.maximumBodySize)
         } catch is NIOTooManyBytesError {
-            throw A2AError(.resourceExhausted, "the body is larger than \(settings.maximumBodySize) bytes")
+            throw A2AError(.requestTooLarge, "the body is larger than \(settings.maximumBodySize) bytes")
         }
     }
 

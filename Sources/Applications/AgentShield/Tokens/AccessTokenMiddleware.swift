@@ -24,49 +24,69 @@ public struct AccessTokenMiddleware<Context: RequestContext>: RouterMiddleware {
     public func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
+        switch await verifier.admission(of: request, scopes: scopes) {
+        case .refused(let refusal, let status, let headers):
+            context.logger.debug("access token refused", metadata: ["reason": "\(refusal)"])
+            return Response(status: status, headers: headers)
+        case .admitted(let caller, let nonce):
+            var response = try await AgentTokenCaller.$proven.withValue(.init(caller: caller, verifier: verifier)) {
+                try await next(request, context)
+            }
+            if let nonce { response.headers[.dpopNonce] = nonce }
+            return response
+        }
+    }
+}
+
+/// What a look at a request's access token leads to.
+enum TokenAdmission {
+    /// The caller. Whoever sends proofs learns the nonce for the next one (RFC 9449 §8.2).
+    case admitted(AgentTokenCaller, nonce: String?)
+    /// Not admitted, with the challenges for the answer.
+    case refused(AccessTokenRefusal, status: HTTPResponse.Status, headers: HTTPFields)
+}
+
+extension AgentTokenVerifier {
+    /// Looks at the token of a request.
+    func admission(of request: Request, scopes: [String]) async -> TokenAdmission {
         let proofs = request.headers[values: .dpop]
-        let caller: AgentTokenCaller
         do throws(AccessTokenRefusal) {
-            caller = try await self.caller(request, proofs)
+            let caller = try await self.caller(request, proofs, scopes: scopes)
             let missing = scopes.filter { !caller.scopes.contains($0) }
             guard missing.isEmpty else { throw .scope(missing: missing) }
+            return .admitted(caller, nonce: proofs.isEmpty ? nil : newestNonce)
         } catch {
-            context.logger.debug("access token refused", metadata: ["reason": "\(error)"])
-            return refusal(error, request)
+            let (status, headers) = answer(to: error, request, scopes: scopes)
+            return .refused(error, status: status, headers: headers)
         }
-        var response = try await AgentTokenCaller.$proven.withValue(.init(caller: caller, verifier: verifier)) {
-            try await next(request, context)
-        }
-        // RFC 9449 §8.2: whoever sends proofs learns the nonce for the next one.
-        if !proofs.isEmpty { response.headers[.dpopNonce] = verifier.newestNonce }
-        return response
     }
 
     private func caller(
-        _ request: Request, _ proofs: [String]
+        _ request: Request, _ proofs: [String], scopes: [String]
     ) async throws(AccessTokenRefusal) -> AgentTokenCaller {
         // A proof counts once, so a second look at the same request would refuse it.
-        if let proven = AgentTokenCaller.proven, proven.verifier === verifier { return proven.caller }
-        guard let url = verifier.url(authority: request.head.authority, path: request.uri.path) else {
+        if let proven = AgentTokenCaller.proven, proven.verifier === self { return proven.caller }
+        guard let url = url(authority: request.head.authority, path: request.uri.path) else {
             throw .malformed
         }
-        return try await verifier.caller(
+        return try await caller(
             authorization: request.headers[values: .authorization], proofs: proofs,
             method: request.method.rawValue, url: url, scopes: scopes)
     }
 
-    private func refusal(_ refusal: AccessTokenRefusal, _ request: Request) -> Response {
+    private func answer(
+        to refusal: AccessTokenRefusal, _ request: Request, scopes: [String]
+    ) -> (HTTPResponse.Status, HTTPFields) {
         let code = refusal.code
         var headers: HTTPFields = [.cacheControl: "no-store", .contentLength: "0"]
         let status = HTTPResponse.Status(code: code.status(at: .resource))
         guard code != .temporarilyUnavailable else {
             headers[.retryAfter] = "1"
-            return Response(status: status, headers: headers)
+            return (status, headers)
         }
         var details = Challenge.Details()
         if !scopes.isEmpty { details.scope = try? Scope(tokens: scopes) }
-        details.resourceMetadata =
-            verifier.url(authority: request.head.authority, path: AgentTokenVerifier.metadataPath)?.string
+        details.resourceMetadata = url(authority: request.head.authority, path: Self.metadataPath)?.string
         // RFC 6750 §3.1: who shows no token is told no error. Otherwise it stands with the scheme that was tried.
         var error: OAuthError?
         if case .noToken = refusal { error = nil } else { error = OAuthError(refusal: refusal) }
@@ -81,8 +101,8 @@ public struct AccessTokenMiddleware<Context: RequestContext>: RouterMiddleware {
                 name: .wwwAuthenticate,
                 value: Challenge.dpop(triesProof ? error : nil, details, algorithms: DPoPProof.algorithms).headerValue
             ))
-        if triesProof { headers[.dpopNonce] = verifier.newestNonce }
-        return Response(status: status, headers: headers)
+        if triesProof { headers[.dpopNonce] = newestNonce }
+        return (status, headers)
     }
 }
 

@@ -27,4 +27,6 @@ package protocol A2AServing: Sendable {
     func activatedExtensions(_ parameters: ServiceParameters) -> [String]
     /// The card that the agent shows to this caller, as JSON text.
     func getExtendedAgentCard(_ request: GetExtendedAgentCardRequest, _ call: A2ACall) async throws(A2AError) -> [UInt8]
+    /// The task that a caller's message of this identifier has led to; `nil` where there is none.
+    func taskID(ofMessage messageID: String, tenant: String?, _ call: A2ACall) async throws(A2AError) -> String?
 }

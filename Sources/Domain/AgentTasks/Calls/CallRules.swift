@@ -45,8 +45,8 @@ public struct CallRules: Sendable {
 
     /// For every operation.
     public var requirement: Requirement
-    /// For messages that ask for a skill, beside ``requirement``. A message that names none has to meet all of them: an agent that
-    /// guesses what a text means could be talked into any of its skills.
+    /// For messages that ask for a skill, beside ``requirement``. A message that names none of these has to meet all of them: an
+    /// agent that guesses what a text means could be talked into any of its skills.
     public var skills: [String: Requirement]
 
     /// Rules for an agent.
@@ -59,8 +59,8 @@ public struct CallRules: Sendable {
     func check(_ operation: Operation, caller: A2ACaller, skill: String?) throws(A2AError) {
         guard requirement.isMet(by: caller) else { throw refusal(of: caller) }
         guard operation == .sendMessage || operation == .sendStreamingMessage else { return }
-        if let skill {
-            guard skills[skill]?.isMet(by: caller) ?? true else { throw refusal(of: caller) }
+        if let rule = skill.flatMap({ skills[$0] }) {
+            guard rule.isMet(by: caller) else { throw refusal(of: caller) }
         } else {
             guard skills.values.allSatisfy({ $0.isMet(by: caller) }) else { throw refusal(of: caller) }
         }

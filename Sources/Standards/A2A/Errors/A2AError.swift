@@ -69,6 +69,8 @@ public struct A2AError: Error, Equatable, Sendable, CustomStringConvertible {
         case unauthenticated = "UNAUTHENTICATED"
         /// The caller may not do that.
         case permissionDenied = "PERMISSION_DENIED"
+        /// The request is larger than the agent takes.
+        case requestTooLarge = "REQUEST_TOO_LARGE"
         /// Too much at once.
         case resourceExhausted = "RESOURCE_EXHAUSTED"
         /// Not now.
@@ -94,7 +96,7 @@ extension A2AError.Kind {
         case .extensionSupportRequired: -32008
         case .versionNotSupported: -32009
         case .parseError: -32700
-        case .invalidRequest: -32600
+        case .invalidRequest, .requestTooLarge: -32600
         case .methodNotFound: -32601
         case .invalidParams: -32602
         case .internalError: -32603
@@ -114,7 +116,7 @@ extension A2AError.Kind {
         case .invalidAgentResponse, .internalError: .internal
         case .unauthenticated: .unauthenticated
         case .permissionDenied: .permissionDenied
-        case .resourceExhausted: .resourceExhausted
+        case .resourceExhausted, .requestTooLarge: .resourceExhausted
         case .unavailable: .unavailable
         }
     }
@@ -123,6 +125,7 @@ extension A2AError.Kind {
     package var httpStatus: Int {
         switch self {
         case .methodNotFound: 404
+        case .requestTooLarge: 413
         default: rpcStatus.httpStatus
         }
     }
@@ -148,6 +151,7 @@ extension A2AError.Kind {
         case .internalError: "internal error"
         case .unauthenticated: "authentication is required"
         case .permissionDenied: "not allowed"
+        case .requestTooLarge: "the request is too large"
         case .resourceExhausted: "too much at once"
         case .unavailable: "not available at the moment"
         }

@@ -1,0 +1,172 @@
+public import A2A
+package import A2ATransport
+public import AgentTasks
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
+public import Logging
+public import NIOSSL
+import PeerHTTP
+import SPIFFE
+public import ServiceLifecycle
+import TaskStorage
+
+/// An agent that other agents can send tasks to (A2A 1.0.1): its author writes an ``AgentTasks/AgentHandler``, everything else is
+/// here. JSON-RPC, HTTP+JSON and the public card on one listener, tasks in SQLite, identity and rules before every operation.
+public final class A2AServer: Service {
+    /// How callers prove who they are, and the listener's own proof.
+    public enum Security: Sendable {
+        /// Mutual TLS with SVIDs; those that the rule does not allow get no further than the handshake.
+        case mutualTLS(AgentIdentity, allow: PeerRule)
+        /// TLS with a certificate of the web's kind; callers prove themselves by tokens only.
+        case tls(TLSConfiguration)
+        /// No TLS at all: for tests, and behind something that ends TLS on the same machine.
+        case plaintext
+    }
+
+    /// Where an agent listens and what it keeps.
+    public struct Settings: Sendable {
+        /// The address to listen on.
+        public var host = "127.0.0.1"
+        /// The port; 0 for any that is free.
+        public var port = 0
+        /// Where the agent stands below its host, without a slash at the end; empty for the root.
+        public var path = ""
+        /// The directory for the agent's tasks; without one they end with the process.
+        public var directory: String?
+        /// Access tokens that are taken, beside certificates.
+        public var tokens: AgentTokenVerifier?
+        /// Rules, limits and retention.
+        public var tasks: TaskServiceSettings
+        /// The card for callers that have proved who they are.
+        public var extendedCard: (@Sendable (A2ACaller) async throws -> AgentCard?)?
+        /// The most bytes of a request.
+        public var maximumBodySize = 8 << 20
+
+        /// Settings with these rules.
+        public init(rules: CallRules) {
+            tasks = TaskServiceSettings(rules: rules)
+        }
+    }
+
+    private let security: Security
+    private let settings: Settings
+    private let service: TaskService
+    private let responder: A2AHTTPResponder<BasicRequestContext>
+    private let logger: Logger
+    private let onReady: @Sendable (Int) async -> Void
+
+    /// An agent that is not listening yet.
+    ///
+    /// - Parameters:
+    ///   - card: the public card; streaming, media types and extensions of the server follow it.
+    ///   - onReady: called with the port once the agent listens.
+    public convenience init(
+        card: AgentCard, handler: any AgentHandler, security: Security, settings: Settings,
+        logger: Logger = Logger(label: "a2a"), onReady: @escaping @Sendable (Int) async -> Void = { _ in }
+    ) throws(AgentShieldError) {
+        try self.init(
+            card: card, publishing: PublishedCard(card), handler: handler, security: security, settings: settings,
+            logger: logger, onReady: onReady)
+    }
+
+    package init(
+        card: AgentCard, publishing published: PublishedCard, handler: any AgentHandler, security: Security,
+        settings: Settings, push: (any PushNotifying)? = nil, logger: Logger,
+        onReady: @escaping @Sendable (Int) async -> Void
+    ) throws(AgentShieldError) {
+        let store: SQLiteTaskStore
+        do {
+            store = try settings.directory.map { try .open(directory: $0) } ?? .inMemory()
+        } catch {
+            throw .tasks("\(error)")
+        }
+        var tasks = settings.tasks
+        tasks.streams = card.capabilities.streaming ?? false
+        tasks.inputModes = card.defaultInputModes
+        tasks.outputModes = card.defaultOutputModes
+        for known in card.capabilities.extensions { tasks.extensions[known.uri] = known.required }
+        var extended: (@Sendable (A2ACaller) async throws -> [UInt8]?)?
+        if let make = settings.extendedCard { extended = { caller in try await make(caller)?.jsonBytes } }
+        service = TaskService(
+            handler: handler, store: store, settings: tasks,
+            push: card.capabilities.pushNotifications == true ? push : nil,
+            extendedCard: extended,
+            now: WallClock.now, report: { Self.log($0, logger) })
+        var http = A2AHTTPResponder<BasicRequestContext>.Settings(path: settings.path)
+        http.maximumBodySize = settings.maximumBodySize
+        let tokens = settings.tokens
+        responder = A2AHTTPResponder(service: service, card: { published }, settings: http) {
+            request, _ async throws(A2AHTTPResponder<BasicRequestContext>.Refusal) -> A2ACaller in
+            try await Self.caller(of: request, tokens: tokens)
+        }
+        self.security = security
+        self.settings = settings
+        self.logger = logger
+        self.onReady = onReady
+    }
+
+    /// Serves until the surrounding task is cancelled or the service group shuts down.
+    public func run() async throws {
+        try await service.recover()
+        let server: HTTPServerBuilder =
+            switch security {
+            case .mutualTLS(let identity, let rule): .agentShield(identity: identity, allow: rule)
+            case .tls(let configuration): try .tls(.http1(), tlsConfiguration: configuration)
+            case .plaintext: .http1()
+            }
+        let application = Application(
+            responder: responder, server: server,
+            configuration: ApplicationConfiguration(
+                address: .hostname(settings.host, port: settings.port), serverName: nil),
+            onServerRunning: { [onReady] channel in await onReady(channel.localAddress?.port ?? 0) }, logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await self.service.forgetOldTasks() }
+            group.addTask { try await application.runService() }
+            // The first to end is the listener; tidying up goes on for ever.
+            _ = try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// A token goes before the certificate: it says on whose behalf the caller comes, and is bound to that certificate.
+    private static func caller(
+        of request: Request, tokens: AgentTokenVerifier?
+    ) async throws(A2AHTTPResponder<BasicRequestContext>.Refusal) -> A2ACaller {
+        let peer = AgentCaller.current
+        guard let tokens, peer == nil || request.headers[.authorization] != nil else {
+            // A token that nobody looks at must not be taken for an authorization.
+            if let peer { return A2ACaller(method: .mutualTLS, name: peer.id.string) }
+            return .anonymous
+        }
+        switch await tokens.admission(of: request, scopes: []) {
+        case .admitted(let caller, _):
+            return A2ACaller(
+                method: caller.isBound ? .boundToken : .bearerToken, name: caller.actor.name,
+                subject: caller.subject.name, scopes: caller.scopes)
+        case .refused(_, let status, var headers):
+            headers[.contentLength] = nil
+            let kind: A2AError.Kind =
+                switch status {
+                case .forbidden: .permissionDenied
+                case .serviceUnavailable: .unavailable
+                default: .unauthenticated
+                }
+            throw .init(A2AError(kind), headers: headers)
+        }
+    }
+
+    private static func log(_ report: TaskService.Report, _ logger: Logger) {
+        switch report {
+        case .handlerFailed(let task, let error):
+            logger.error("the handler failed", metadata: ["task": "\(task)", "error": "\(error)"])
+        case .notStored(let task, let error):
+            logger.error("a task could not be stored", metadata: ["task": "\(task)", "error": "\(error)"])
+        case .pushConfigsUnreadable(let task, let error):
+            logger.error("receivers could not be read", metadata: ["task": "\(task)", "error": "\(error)"])
+        case .notForgotten(let error):
+            logger.error("old tasks could not be deleted", metadata: ["error": "\(error)"])
+        }
+    }
+}
