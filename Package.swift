@@ -60,7 +60,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 let standards: [Target] = [
     library("Standards", "JOSE", [crypto, cryptoExtras]),
     library("Standards", "TransparencyLog", [crypto]),
-    library("Standards", "WIMSE", ["JOSE"]),
+    library("Standards", "WIMSE", ["JOSE", crypto]),
     library("Standards", "SPIFFE", ["JOSE", "WIMSE", crypto, cryptoExtras]),
     library("Standards", "OAuth", ["JOSE", crypto]),
     library("Standards", "A2A", ["JOSE", "SPIFFE"]),
@@ -265,7 +265,7 @@ let testTargets: [Target] = [
         "TrustMatrixTests",
         [
             "Attestation", "AuditTrail", "ControlPlane", "Issuance", "NodeAgent", "Registry", "Revocation", "SPIFFE",
-            "JOSE", "OAuth", "TokenService", "TransparencyLog", "AgentShieldTesting", crypto,
+            "JOSE", "OAuth", "TokenService", "TransparencyLog", "WIMSE", "AgentShieldTesting", crypto,
         ]),
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),

@@ -23,6 +23,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
     case dpopProof
     /// Signed by the SVID of the agent behind a resource.
     case transactionChallenge
+    /// By the key of a WIT-SVID, for one request or response.
+    case proofToken, requestSignature, responseSignature
 
     /// The verifiers that take it, under the keys of its own trust domain; every other one refuses.
     var takers: Set<VerifierKind> {
@@ -48,6 +50,9 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .chainingGrant, .identityAssertionGrant: [.authorizationGrant]
         case .dpopProof: [.dpopProof]
         case .transactionChallenge: [.transactionChallenge]
+        case .proofToken: [.proofToken]
+        case .requestSignature: [.requestSignature]
+        case .responseSignature: [.responseSignature]
         }
     }
 
@@ -59,7 +64,8 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .witSVID: [.witSVID]
         case .root, .authority, .downstreamCA, .revocationSnapshot, .revocationList, .certificateRequest, .checkpoint,
             .logProof, .bundleDocument, .x509popResponse, .accessToken, .transactionToken, .chainingGrant,
-            .identityAssertionGrant, .blueprintAssertion, .dpopProof, .transactionChallenge:
+            .identityAssertionGrant, .blueprintAssertion, .dpopProof, .transactionChallenge, .proofToken,
+            .requestSignature, .responseSignature:
             []
         }
     }
@@ -97,6 +103,8 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
     case dpopProof
     /// The transaction authorization endpoint.
     case transactionChallenge
+    /// Of requests and responses that show the WIT-SVID whose key it is.
+    case proofToken, requestSignature, responseSignature
 
     /// Whether it judges without any key of a trust domain: its verdict is about form, or about the object's own key.
     var isWithoutTrust: Bool {
@@ -104,7 +112,8 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
         case .certificateRequest, .bundleDocument, .anchor, .dpopProof: true
         case .x509SVID, .serverIdentity, .issuer, .jwtSVID, .witSVID, .revocationSnapshot, .checkpoint, .logProof,
             .x509popResponse, .x509popExchange, .x509popExternal, .accessToken, .transactionToken, .authorizationGrant,
-            .blueprintAssertion, .transactionChallenge, .federatedAssertion, .securityEvent:
+            .blueprintAssertion, .transactionChallenge, .federatedAssertion, .securityEvent, .proofToken,
+            .requestSignature, .responseSignature:
             false
         }
     }

@@ -10,6 +10,7 @@ import Revocation
 import SPIFFE
 import TokenService
 import TransparencyLog
+import WIMSE
 
 @testable import ControlPlane
 
@@ -212,6 +213,9 @@ struct SignedWorld: Sendable {
                     method: "POST", url: resource(), tokenID: "proof-1", issuedAt: now.seconds,
                     key: JWSSigningKey(p256: workload, keyID: "workload")
                 ).utf8), key: workload)
+        for (kind, bytes) in try proofs(wit.token, key: JWSSigningKey(p256: workload, keyID: "workload")) {
+            objects[kind] = Offered(bytes, key: workload)
+        }
 
         return SignedWorld(
             trustDomain: trustDomain, bundle: authorities.bundle, objects: objects, keys: keys,
@@ -222,6 +226,35 @@ struct SignedWorld: Sendable {
     }
 
     private static func tokenIssuer(_ trustDomain: TrustDomain) -> String { "https://\(trustDomain.name)/oauth2" }
+
+    /// What workloads sign for single messages by the key of their WIT-SVID.
+    private static func proofs(_ wit: String, key: JWSSigningKey) throws -> [SignedKind: [UInt8]] {
+        let (request, response) = (request(showing: wit), response(showing: wit))
+        let end = now.seconds + 60
+        let token = try WorkloadProofToken.sign(
+            request.fields, .init(audience: audience, expiresAt: end, tokenID: "proof-2"), key: key)
+        func lines(_ fields: SignatureFields) -> [UInt8] { Array("\(fields.input)\n\(fields.signature)".utf8) }
+        return [
+            .proofToken: Array(token.utf8),
+            .requestSignature: lines(
+                try WorkloadSignature.sign(
+                    request, .init(audience: audience, created: now.seconds, expires: end, nonce: nonce), key: key)),
+            .responseSignature: lines(
+                try WorkloadSignature.sign(
+                    response, to: request,
+                    .init(created: now.seconds, expires: end, nonce: "other", requestNonce: nonce), key: key)),
+        ]
+    }
+
+    static let nonce = "nonce-1"
+
+    static func request(showing wit: String) -> WorkloadRequest {
+        WorkloadRequest(method: "POST", target: "/a2a", fields: MessageFields([("Workload-Identity-Token", wit)]))
+    }
+
+    static func response(showing wit: String) -> WorkloadResponse {
+        WorkloadResponse(status: 200, fields: MessageFields([("Workload-Identity-Token", wit)]))
+    }
 
     /// Where DPoP proofs are for.
     static func resource() throws -> WebURL { try WebURL("https://receiver.example/a2a") }

@@ -13,6 +13,8 @@ import Testing
         "Standards/SPIFFE/X509/CSRBuilder.swift": [.certificateRequest],
         "Standards/SPIFFE/JWT/JWTSVID.swift": [.jwtSVID],
         "Standards/WIMSE/WorkloadIdentityToken.swift": [.witSVID],
+        "Standards/WIMSE/Proofs/WorkloadProofToken.swift": [.proofToken],
+        "Standards/WIMSE/Signatures/WorkloadSignature.swift": [.requestSignature, .responseSignature],
         "Standards/OAuth/Tokens/AccessToken.swift": [.accessToken],
         "Domain/Issuance/Authorities/SigningAuthority.swift": [
             .accessToken, .transactionToken, .chainingGrant, .identityAssertionGrant, .blueprintAssertion,

@@ -6,6 +6,7 @@ import Revocation
 import SPIFFE
 import TokenService
 import TransparencyLog
+import WIMSE
 
 @testable import ControlPlane
 @testable import Issuance
@@ -127,6 +128,36 @@ struct Verifiers: Sendable {
         case .dpopProof:
             let request = DPoPRequest(method: "POST", url: try SignedWorld.resource(), use: .tokenRequest)
             _ = try DPoPProof.verify(object.text, request: request, policy: DPoPPolicy(), now: now.seconds)
+        case .proofToken, .requestSignature, .responseSignature:
+            try judgeProof(object, kind)
+        }
+    }
+
+    /// A proof beside the WIT-SVID of this trust domain's workload.
+    private func judgeProof(_ object: Offered, _ kind: VerifierKind) throws {
+        let wit = world.objects[.witSVID]?.text ?? ""
+        let key = try WITSVID.verify(
+            token: wit, bundles: { bundles[$0]?.witAuthorities }, now: SignedWorld.now
+        ).confirmationKey
+        let policy = WorkloadProofPolicy(audiences: WorkloadAudiences([SignedWorld.audience]))
+        var request = SignedWorld.request(showing: wit)
+        if kind == .proofToken {
+            request.fields.append("Authorization", "WPT \(object.text)")
+            _ = try WorkloadProofToken.verify(request, key: key, policy: policy, now: SignedWorld.now.seconds)
+            return
+        }
+        let lines = object.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        guard lines.count == 2 else { throw Refused() }
+        var response = SignedWorld.response(showing: wit)
+        for (name, value) in zip(["Signature-Input", "Signature"], lines) {
+            request.fields.append(name, value)
+            response.fields.append(name, value)
+        }
+        if kind == .requestSignature {
+            _ = try WorkloadSignature.verify(request, key: key, policy: policy, now: SignedWorld.now.seconds)
+        } else {
+            try WorkloadSignature.verify(
+                response, to: request, nonce: SignedWorld.nonce, key: key, policy: policy, now: SignedWorld.now.seconds)
         }
     }
 
