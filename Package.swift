@@ -74,7 +74,7 @@ let domain: [Target] = [
     library(
         "Domain", "AgentDirectory",
         ["JOSE", "OAuth", "SPIFFE", "AuditTrail", "Registry", crypto, hashTrees]),
-    library("Domain", "Authentication", ["JOSE", "OAuth", "Revocation", "SPIFFE", crypto]),
+    library("Domain", "Authentication", ["JOSE", "OAuth", "Revocation", "SPIFFE", "WIMSE", crypto]),
     library(
         "Domain", "Approvals",
         ["JOSE", "OAuth", "SPIFFE", "AgentDirectory", "AuditTrail", "Registry", crypto]),
@@ -223,7 +223,10 @@ let testTargets: [Target] = [
         ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE", "SQLiteFile", "TaskStorage"]),
     tests(
         "AuthenticationTests",
-        ["Authentication", "AgentShieldTesting", "JOSE", "OAuth", "Revocation", "SPIFFE", crypto, cryptoExtras]),
+        [
+            "Authentication", "AgentShieldTesting", "JOSE", "OAuth", "Revocation", "SPIFFE", "WIMSE", crypto,
+            cryptoExtras,
+        ]),
     tests(
         "WebFetchTests",
         ["WebFetch", "Authentication", "OAuth", "SPIFFE", nioCore, nioPosix, nioSSL, crypto]),

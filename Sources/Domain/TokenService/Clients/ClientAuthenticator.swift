@@ -275,7 +275,7 @@ final class ClientAuthenticator: Sendable {
         _ assertion: VerifiedClientAssertion, of agent: AgentIdentity
     ) throws(TokenRefusal) {
         let outcome = seen.insert(
-            assertion.tokenID ?? "", of: Array(assertion.issuer.utf8), client: agent, until: assertion.expiresAt,
+            assertion.tokenID ?? "", of: Array(assertion.issuer.utf8), sender: agent.id, until: assertion.expiresAt,
             now: now().seconds)
         switch outcome {
         case .fresh: return

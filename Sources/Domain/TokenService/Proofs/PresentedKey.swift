@@ -68,7 +68,7 @@ final class ProofChecker: Sendable {
             throw TokenRefusal(error.code, error.description)
         }
         let outcome = seen.insert(
-            verified.tokenID, of: verified.keyThumbprint, client: client.agent, until: verified.replayableUntil,
+            verified.tokenID, of: verified.keyThumbprint, sender: client.agent.id, until: verified.replayableUntil,
             now: time)
         switch outcome {
         case .fresh: break
