@@ -19,6 +19,10 @@ final class FakeWorkloadAPI: WorkloadAPIHandler, RevocationWatchHandler {
         var revocations: WorkloadRevocations?
         var jwtBundles: WorkloadJWTBundles?
         var jwtStreams: [AsyncThrowingStream<WorkloadJWTBundles, any Error>.Continuation] = []
+        var wits: Result<WorkloadWITSVIDs, WorkloadAPIError> = .failure(.unimplemented("not offered"))
+        var witStreams: [AsyncThrowingStream<WorkloadWITSVIDs, any Error>.Continuation] = []
+        var witBundles: WorkloadWITBundles?
+        var witBundleStreams: [AsyncThrowingStream<WorkloadWITBundles, any Error>.Continuation] = []
         var watches: [AsyncThrowingStream<WorkloadRevocations, any Error>.Continuation] = []
     }
 
@@ -79,6 +83,32 @@ final class FakeWorkloadAPI: WorkloadAPIHandler, RevocationWatchHandler {
 
     /// How many follow the JWT bundles.
     var jwtStreams: Int { state.withLock { $0.jwtStreams.count } }
+
+    /// Says what the WIT-SVIDs are, or why there are none.
+    func push(_ wits: Result<WorkloadWITSVIDs, WorkloadAPIError>) {
+        let streams = state.withLock { state in
+            state.wits = wits
+            return state.witStreams
+        }
+        for stream in streams {
+            switch wits {
+            case .success(let svids): stream.yield(svids)
+            case .failure(let error): stream.finish(throwing: error)
+            }
+        }
+    }
+
+    /// Says what the WIT bundles are.
+    func push(_ bundles: WorkloadWITBundles) {
+        let streams = state.withLock { state in
+            state.witBundles = bundles
+            return state.witBundleStreams
+        }
+        for stream in streams { stream.yield(bundles) }
+    }
+
+    /// How many streams of WIT-SVIDs have been asked for.
+    var witStreams: Int { state.withLock { $0.witStreams.count } }
 
     /// Says what is revoked. Until it has said so once, it is somebody else's Workload API that knows of no such thing.
     func push(_ revocations: WorkloadRevocations) {
@@ -158,13 +188,26 @@ final class FakeWorkloadAPI: WorkloadAPIHandler, RevocationWatchHandler {
     func witSVIDs(
         for peer: ConnectionPeer, id: SPIFFEID?
     ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadWITSVIDs, any Error> {
-        throw .unimplemented("not offered")
+        let (stream, continuation) = AsyncThrowingStream<WorkloadWITSVIDs, any Error>.makeStream()
+        let answer = state.withLock { state in
+            state.witStreams.append(continuation)
+            return state.wits
+        }
+        continuation.yield(try answer.get())
+        return stream
     }
 
     func witBundles(
         for peer: ConnectionPeer
     ) async throws(WorkloadAPIError) -> AsyncThrowingStream<WorkloadWITBundles, any Error> {
-        throw .unimplemented("not offered")
+        let (stream, continuation) = AsyncThrowingStream<WorkloadWITBundles, any Error>.makeStream()
+        let first = state.withLock { state in
+            state.witBundleStreams.append(continuation)
+            return state.witBundles
+        }
+        // None yet: the stream waits, as it does at a node agent that has no bundle.
+        if let first { continuation.yield(first) }
+        return stream
     }
 
     func validateJWTSVID(

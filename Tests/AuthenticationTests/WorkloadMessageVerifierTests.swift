@@ -226,7 +226,7 @@ private func refusal(_ verifier: WorkloadMessageVerifier, _ request: WorkloadReq
             (.revocationsUnknown, .unavailable), (.signature(.invalidSignature), .badRequest),
             (.proofToken(.wrongAudience), .unauthorized), (.proofToken(.repeatedField("Authorization")), .badRequest),
             (.replayed(.signature), .badRequest), (.replayed(.proofToken), .unauthorized),
-            (.tooManyProofs, .unavailable),
+            (.tooManyProofs, .unavailable), (.keysUnavailable, .unavailable),
         ] as [(WorkloadMessageRefusal, WorkloadMessageRefusal.Answer)] {
             #expect(refusal.answer == answer, "\(refusal)")
         }

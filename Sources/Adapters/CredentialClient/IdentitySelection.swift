@@ -14,4 +14,12 @@ package enum IdentitySelection: Sendable, Equatable {
         case .hint(let hint): svids.first { $0.hint.utf8.elementsEqual(hint.utf8) }
         }
     }
+
+    /// The same of WIT-SVIDs.
+    package func select(from svids: [WorkloadWITSVID]) -> WorkloadWITSVID? {
+        switch self {
+        case .first: svids.first
+        case .hint(let hint): svids.first { $0.hint.utf8.elementsEqual(hint.utf8) }
+        }
+    }
 }

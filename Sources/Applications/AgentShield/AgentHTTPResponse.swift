@@ -16,6 +16,8 @@ public struct AgentHTTPResponse: Sendable {
     public let server: SPIFFEID?
     /// Whether a connection had to be made while the request was under way.
     public let isNewConnection: Bool
+    /// Who has signed the response to a proven request (``AgentProofSource``), wherever TLS ends; `nil` for one that is not signed.
+    public let signer: SPIFFEID?
 
     init(_ response: HTTPClientResponse, server: SPIFFEID?, isNewConnection: Bool, generation: ClientGeneration) {
         status = response.status
@@ -23,6 +25,21 @@ public struct AgentHTTPResponse: Sendable {
         body = Body(base: response.body, generation: generation)
         self.server = server
         self.isNewConnection = isNewConnection
+        signer = nil
+    }
+
+    private init(_ response: AgentHTTPResponse, signer: SPIFFEID, body: ByteBuffer) {
+        status = response.status
+        headers = response.headers
+        self.body = Body(base: .bytes(body), generation: response.body.generation)
+        server = response.server
+        isNewConnection = response.isNewConnection
+        self.signer = signer
+    }
+
+    /// The same response with the body that its signature is over.
+    func signed(by signer: SPIFFEID, body: ByteBuffer) -> AgentHTTPResponse {
+        AgentHTTPResponse(self, signer: signer, body: body)
     }
 
     /// The bytes of a response. Holds on to the connection until it has been read or dropped.

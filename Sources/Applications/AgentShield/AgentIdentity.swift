@@ -24,6 +24,8 @@ public final class AgentIdentity: Service {
     let source: X509Source
     let now: @Sendable () -> UnixTime
     let revocations: RevocationSource
+    /// What proofs for single requests are made and judged with.
+    let proofs: WITSource
     private let tokens: JWTSource
 
     /// How long a node agent may be without news of revocations before nobody is believed any more.
@@ -79,8 +81,8 @@ public final class AgentIdentity: Service {
         let client = WorkloadAPIClient(endpoint: endpoint)
         let environment = SourceEnvironment(now: now)
         self.now = now
-        source = X509Source(
-            client: client, selection: hint.map { .hint($0) } ?? .first, environment: environment, logger: logger)
+        let selection: IdentitySelection = hint.map { .hint($0) } ?? .first
+        source = X509Source(client: client, selection: selection, environment: environment, logger: logger)
         revocations = RevocationSource(
             source: source,
             limit: revocationLimit.map {
@@ -88,6 +90,7 @@ public final class AgentIdentity: Service {
             },
             environment: environment, logger: logger)
         tokens = JWTSource(client: client, environment: environment)
+        proofs = WITSource(client: client, selection: selection, environment: environment, logger: logger)
     }
 
     /// The identity now; `nil` before the first one and after it was withdrawn.
@@ -135,6 +138,7 @@ public final class AgentIdentity: Service {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { [revocations] in await revocations.follow() }
                 group.addTask { [tokens] in await tokens.follow() }
+                group.addTask { [proofs] in await proofs.follow() }
                 group.addTask { [source] in try await source.run() }
                 defer { group.cancelAll() }
                 // Following ends with its task only: the first to end is the source.

@@ -19,6 +19,8 @@ package enum WorkloadMessageRefusal: Error, Sendable, Equatable, CustomStringCon
     /// The identity token is there more than once.
     case repeatedIdentityToken
     case identity(WITSVIDError)
+    /// The keys of identity tokens have not come yet, so nobody can tell.
+    case keysUnavailable
     case revoked
     /// Nothing recent is known of revocations, so nobody can tell.
     case revocationsUnknown
@@ -45,7 +47,7 @@ package enum WorkloadMessageRefusal: Error, Sendable, Equatable, CustomStringCon
             .proofToken(.repeatedField), .replayed(.signature):
             .badRequest
         case .noProof, .proofToken, .replayed(.proofToken): .unauthorized
-        case .revocationsUnknown, .tooManyProofs: .unavailable
+        case .keysUnavailable, .revocationsUnknown, .tooManyProofs: .unavailable
         }
     }
 
@@ -56,6 +58,7 @@ package enum WorkloadMessageRefusal: Error, Sendable, Equatable, CustomStringCon
         case .noIdentityToken: "the message has no `\(WorkloadField.identityToken)`"
         case .repeatedIdentityToken: "`\(WorkloadField.identityToken)` is there more than once"
         case .identity(let error): error.description
+        case .keysUnavailable: "the keys of identity tokens have not come yet"
         case .revoked: "the identity token is revoked"
         case .revocationsUnknown: "nothing recent is known of revocations"
         case .signature(let error): error.description
