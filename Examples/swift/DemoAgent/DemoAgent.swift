@@ -8,7 +8,7 @@ import Glibc
         commandName: "demo-agent",
         abstract: "Two AI agents that know each other by SPIFFE ID.",
         discussion: "The Workload API is found by SPIFFE_ENDPOINT_SOCKET.",
-        subcommands: [Serve.self, Call.self, Ask.self])
+        subcommands: [Serve.self, Call.self, Ask.self, Prove.self])
 
     static func main() async {
         do {
@@ -25,6 +25,9 @@ import Glibc
             Output.error(error.description)
             Glibc.exit(1)
         } catch let error as AgentTokenError {
+            Output.error(error.description)
+            Glibc.exit(1)
+        } catch let error as AgentProofError {
             Output.error(error.description)
             Glibc.exit(1)
         } catch {

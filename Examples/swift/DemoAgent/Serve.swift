@@ -19,6 +19,10 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "What the agent is called in access tokens.") var audience = "api://weather"
     @Option(help: "The scope that a forecast needs.") var scope = "Forecast.Read"
 
+    @Option(help: "A name of the agent in proofs of requests; with it /proved wants them. Repeat it for more.")
+    var proofAudience: [String] = []
+    @Flag(help: "Take proof tokens at /proved, not only signatures.") var proofTokens = false
+
     func run() async throws {
         let (host, port) = try address()
         try await withIdentity(seconds: wait) { identity, own in
@@ -65,6 +69,7 @@ struct Serve: AsyncParsableCommand {
         router.get("task", use: decide)
         router.post("task", use: decide)
         if let issuer { try addForecast(to: router, identity, issuer) }
+        if !proofAudience.isEmpty { try addProved(to: router, identity) }
         return router
     }
 
@@ -83,6 +88,25 @@ struct Serve: AsyncParsableCommand {
             return Response(
                 status: .ok, headers: [.contentType: "application/json"],
                 body: ResponseBody(byteBuffer: ByteBuffer(string: "{\(facts)}")))
+        }
+    }
+
+    /// The route for callers behind a gateway: whose the request is, it shows itself.
+    private func addProved(to router: Router<BasicRequestContext>, _ identity: AgentIdentity) throws {
+        var settings = AgentProofVerifier.Settings(audiences: proofAudience)
+        settings.takesTokens = proofTokens
+        settings.allow = .ids(Set(allow))
+        let verifier = try AgentProofVerifier(identity: identity, settings)
+        let group = router.group("proved").add(middleware: RequestProofMiddleware(verifier))
+        for method in [HTTPRequest.Method.get, .post] {
+            group.on("**", method: method) { request, context in
+                guard let caller = context.proofCaller else { throw HTTPError(.unauthorized) }
+                let body = try await request.body.collect(upTo: 65_536)
+                let json = #"{"caller":"\#(caller.id)","signed":\#(caller.isSigned),"bytes":\#(body.readableBytes)}"#
+                return Response(
+                    status: .ok, headers: [.contentType: "application/json"],
+                    body: ResponseBody(byteBuffer: ByteBuffer(string: json)))
+            }
         }
     }
 
