@@ -63,7 +63,7 @@ let standards: [Target] = [
     library("Standards", "WIMSE", ["JOSE", crypto]),
     library("Standards", "SPIFFE", ["JOSE", "WIMSE", crypto, cryptoExtras]),
     library("Standards", "OAuth", ["JOSE", crypto]),
-    library("Standards", "A2A", ["JOSE", "SPIFFE"]),
+    library("Standards", "A2A", ["JOSE", "SPIFFE", crypto]),
 ]
 
 let domain: [Target] = [
@@ -212,6 +212,7 @@ let testTargets: [Target] = [
     tests("AgentTasksTests", ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE"]),
     tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
     tests("A2ATransportTests", ["A2ATransport", "A2A", "JOSE", protobuf]),
+    tests("A2ATests", ["A2A", "JOSE", "SPIFFE", crypto]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),
     tests(

@@ -27,4 +27,11 @@ public struct AgentCardSignature: Sendable, Equatable, ProtoJSONMessage {
         fields.write("signature", signature)
         if let header { fields.write("header", header) }
     }
+    var json: JSONObject {
+        var members: [(String, JSONValue)] = [
+            ("protected", .string(protected)), ("signature", .string(signature)),
+        ]
+        if let header { members.append(("header", .object(header))) }
+        return JSONObject(members)
+    }
 }
