@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct CardJSONTests {
     /// Every field of every message that a card is made of.
-    private static let everything = """
+    static let everything = """
         {"name":"Recipe Agent","description":"Helps with recipes.",\
         "supportedInterfaces":[{"url":"https://recipes.example/a2a","protocolBinding":"JSONRPC","tenant":"t1",\
         "protocolVersion":"1.0"},{"url":"https://recipes.example","protocolBinding":"https://x.example/own",\

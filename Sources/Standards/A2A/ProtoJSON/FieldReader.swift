@@ -203,7 +203,7 @@ package struct FieldReader {
     }
 
     /// `contextId` → `context_id`.
-    private static func protoName(_ name: String) -> String {
+    package static func protoName(_ name: String) -> String {
         var bytes: [UInt8] = []
         for byte in name.utf8 {
             if (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) {
