@@ -78,6 +78,9 @@ let domain: [Target] = [
     library(
         "Domain", "Approvals",
         ["JOSE", "OAuth", "SPIFFE", "AgentDirectory", "AuditTrail", "Registry", crypto]),
+    library(
+        "Domain", "AgentRegistry",
+        ["A2A", "JOSE", "OAuth", "SPIFFE", "AgentDirectory", "AuditTrail", "Registry", crypto, hashTrees]),
     library("Domain", "PolicyEngine", ["JOSE", "OAuth", "SPIFFE", crypto]),
     library(
         "Domain", "TokenService",
@@ -97,7 +100,7 @@ let adapters: [Target] = [
         [
             "SQLiteFile",
             "SPIFFE", "Attestation", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Issuance",
-            "Approvals", "Revocation", "JOSE", grdb,
+            "Approvals", "AgentRegistry", "Revocation", "JOSE", grdb,
         ]),
     library("Adapters", "PeerTLS", ["SPIFFE", crypto, nioCore, nioSSL, nioTLS]),
     library("Adapters", "PeerHTTP", ["SPIFFE", "PeerTLS", hummingbirdCore, logging, nioCore, nioPosix]),
@@ -167,6 +170,7 @@ let applications: [Target] = [
         "Applications", "AgentShieldTesting",
         [
             "A2A", "SPIFFE", "AgentTasks", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Approvals",
+            "SPIFFE", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "AgentRegistry", "Approvals",
             "Issuance", crypto,
         ]),
 ]
@@ -220,6 +224,8 @@ let testTargets: [Target] = [
         [
             "SQLiteFile", "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance",
             "Attestation", "AgentDirectory", "OAuth",
+            "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance",
+            "Attestation", "AgentDirectory", "AgentRegistry", "OAuth",
             "SPIFFE", crypto, grdb,
         ]),
     tests(
@@ -281,6 +287,12 @@ let testTargets: [Target] = [
         [
             "AgentDirectory", "AgentShieldTesting", "Registry", "AuditTrail", "TransparencyLog", "OAuth", "SPIFFE",
             "JOSE", crypto, cryptoExtras,
+        ]),
+    tests(
+        "AgentRegistryTests",
+        [
+            "AgentRegistry", "AgentDirectory", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "A2A",
+            "SPIFFE", "JOSE", crypto,
         ]),
     tests("JOSETests", ["JOSE", crypto, cryptoExtras]),
     tests("SPIFFETests", ["SPIFFE", "JOSE", "TestPrograms", crypto, x509, asn1]),

@@ -88,6 +88,16 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let approvalExpire = EventType("approval.expire")
     package static let approvalPrune = EventType("approval.prune")
 
+    // The agent registry.
+    package static let registryRegister = EventType("registry.register")
+    package static let registryApprove = EventType("registry.approve")
+    package static let registryReject = EventType("registry.reject")
+    package static let registryDeprecate = EventType("registry.deprecate")
+    package static let registryRevoke = EventType("registry.revoke")
+    package static let registryVisibility = EventType("registry.visibility")
+    package static let registryDrift = EventType("registry.drift")
+    package static let registryRefuse = EventType("registry.refuse")
+
     // Workloads and refusals.
     package static let workloadAttest = EventType("workload.attest")
     package static let workloadRefuse = EventType("workload.refuse")
