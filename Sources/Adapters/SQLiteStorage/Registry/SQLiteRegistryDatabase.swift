@@ -1,4 +1,5 @@
 package import AgentDirectory
+package import AgentRegistry
 package import Approvals
 package import AuditTrail
 import GRDB
@@ -7,7 +8,7 @@ package import Registry
 package import SQLiteFile
 
 /// `registry.sqlite`: registration entries, nodes, join tokens, federated bundles and relationships, authorities, spool
-/// cursors and the agent directory.
+/// cursors, the agent directory, approvals and the agent registry.
 package final class SQLiteRegistryDatabase: Sendable {
     /// The file, for those who look after it.
     package let database: SQLiteDatabase
@@ -47,6 +48,9 @@ package final class SQLiteRegistryDatabase: Sendable {
 
     /// The approvals' store.
     package var approvalStore: any ApprovalStore { SQLiteApprovalStore(database: database) }
+
+    /// The agent registry's store.
+    package var agentRegistryStore: any AgentRegistryStore { SQLiteAgentRegistryStore(database: database) }
 
     /// The spool intake's store.
     package var spoolCursorStore: any SpoolCursorStore { SQLiteSpoolCursorStore(database: database) }
@@ -109,6 +113,12 @@ package final class SQLiteRegistryDatabase: Sendable {
             ) WITHOUT ROWID;
             """,
             "CREATE TABLE approval (id TEXT PRIMARY KEY NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;",
+            """
+            CREATE TABLE registered_agent (id TEXT PRIMARY KEY NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+            CREATE TABLE agent_card (
+                agent TEXT NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (agent, digest)
+            );
+            """,
         ])
 }
 
