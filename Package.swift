@@ -140,6 +140,8 @@ let applications: [Target] = [
             "SPIFFE", "JOSE", "OAuth", "TransparencyLog", "Attestation", "Authentication", "AuditTrail", "Registry",
             "AgentDirectory", "Approvals",
             "Issuance", "TokenService", "Revocation", "SQLiteFile", "SQLiteStorage",
+            "AgentDirectory", "Approvals", "A2A", "AgentRegistry",
+            "Issuance", "TokenService", "Revocation", "SQLiteStorage",
             "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch", "ControlPlaneAPI", "Observability",
             "ClientCertificates",
             logging,

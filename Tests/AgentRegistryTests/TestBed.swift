@@ -134,14 +134,7 @@ struct TestBed: Sendable {
         description: String = "An agent", skills: [AgentSkill] = [], url: String = "https://a.example.org/a2a",
         schemes: ProtoMap<SecurityScheme> = [:], requirements: [SecurityRequirement] = []
     ) -> AgentCard {
-        let extensions =
-            unbound
-            ? []
-            : [
-                AgentExtension(
-                    uri: CardSummary.identityExtension,
-                    params: ["spiffeId": .string((identity ?? id(name)).string)])
-            ]
+        let extensions = unbound ? [] : [try! CardIdentity(spiffeID: identity ?? id(name)).agentExtension]
         return AgentCard(
             name: "Agent \(name)", description: description, version: version,
             supportedInterfaces: [AgentInterface(url: url, protocolBinding: .httpJSON)],

@@ -1,4 +1,5 @@
 import AgentDirectory
+import AgentRegistry
 import Approvals
 import Attestation
 import AuditTrail
@@ -110,6 +111,11 @@ package struct ControlPlane: Sendable {
         let approvals = try await ApprovalRegister.open(
             store: data.approvalStore, directory: { directory.snapshot }, audit: log, now: world.now,
             randomBytes: world.randomBytes)
+        let agents = try await AgentRegistry.open(
+            store: data.agentRegistryStore, audit: log, judge: CardJudge(roots: { [] }).judge,
+            isBarred: { BarredAgents.isBarred($0, directory: directory, revocations: revocations) },
+            nameHolder: { directory.snapshot.agent(named: $0.text)?.spiffeID }, now: world.now,
+            randomBytes: world.randomBytes)
         let issuer = Issuer(
             authorities: authorities, audit: log,
             defaults: IssuanceDefaults(
@@ -128,7 +134,8 @@ package struct ControlPlane: Sendable {
             world: world, logger: logger)
         let refusals = RefusalRecorder(log: log, now: world.now, sleep: world.sleep)
         let parts = Parts(
-            registry: registry, directory: directory, approvals: approvals, authorities: authorities, issuer: issuer,
+            registry: registry, directory: directory, approvals: approvals, agents: agents,
+            authorities: authorities, issuer: issuer,
             identity: identity, webCertificates: webCertificates, clientAuthorities: clientAuthorities,
             federation: federation, log: log, refusals: refusals,
             intake: SpoolIntake(log: log, cursors: data.spoolCursors), revocations: revocations,
@@ -150,6 +157,7 @@ package struct ControlPlane: Sendable {
         let registry: Registry
         let directory: AgentDirectory
         let approvals: ApprovalRegister
+        let agents: AgentRegistry
         let authorities: Authorities
         let issuer: Issuer
         let identity: ServerIdentity
@@ -198,7 +206,7 @@ package struct ControlPlane: Sendable {
             discovery: try OIDCDiscovery(configuration, authorities: parts.authorities),
             tokens: try tokenEndpoints(parts, addresses), approvals: try approvalEndpoints(parts),
             revocation: globalTokenRevocation(parts, addresses),
-            signals: try signalEndpoint(parts, addresses), logger: logger,
+            signals: try signalEndpoint(parts, addresses), agents: registryEndpoints(parts, addresses), logger: logger,
             listening: { port in addresses.setHTTPS(host: configuration.bindAddress, port: port) })
         let listeners = Listeners(nodeAPI: nodeAPI, admin: admin, https: https)
         // Only the listeners come to an end by themselves: at the stop request, drained. The rest is cancelled then.
@@ -254,6 +262,14 @@ package struct ControlPlane: Sendable {
                 directory: parts.directory, registry: parts.registry, authorities: parts.authorities,
                 revocations: parts.revocations, logger: logger, randomBytes: world.randomBytes
             ).run(sleep: world.sleep)
+            return false
+        }
+        group.addTask {
+            for await _ in parts.directory.changes() { parts.agents.noteBarred() }
+            return false
+        }
+        group.addTask {
+            for await _ in parts.revocations.changes() { parts.agents.noteBarred() }
             return false
         }
         group.addTask {
@@ -409,6 +425,20 @@ package struct ControlPlane: Sendable {
         return SignalEndpoint(
             receiver: receiver,
             limiter: RateLimiter(perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep))
+    }
+
+    /// The agent registry for agents and for those who look for them.
+    private func registryEndpoints(_ parts: Parts, _ addresses: Addresses) -> RegistryEndpoints {
+        let clients = parts.clients
+        return RegistryEndpoints(
+            agents: parts.agents,
+            access: RegistryAccess(
+                registry: parts.registry, revocations: parts.revocations, refusals: parts.refusals,
+                limiter: RateLimiter(perSecond: configuration.rateLimits.tokens, now: world.now, sleep: world.sleep),
+                now: world.now, verifyPeer: { [world] in clients.verify($0.chain, at: world.now()) },
+                randomBytes: world.randomBytes),
+            trustDomain: configuration.trustDomain, names: tokenServiceNames(addresses),
+            watchers: RegistryEndpoints.Watchers(), sleep: world.sleep)
     }
 
     private func x509popVerifier(_ parts: Parts) -> X509PoPVerifier? {

@@ -95,6 +95,29 @@ extension AgentRegistry {
         return RegistryChanges(revision: present, mustReadAll: false, items: items.reversed())
     }
 
+    /// What has changed for a viewer since a revision, as soon as something has; or nothing after a while.
+    package func changes(
+        since revision: Int64, for viewer: RegistryViewer, within time: Duration,
+        sleep: @escaping @Sendable (Duration) async throws -> Void
+    ) async -> RegistryChanges {
+        await withTaskGroup(of: RegistryChanges?.self) { group in
+            group.addTask {
+                for await _ in self.revisions() {
+                    let found = self.changes(since: revision, for: viewer)
+                    if !found.items.isEmpty || found.mustReadAll { return found }
+                }
+                return nil
+            }
+            group.addTask {
+                try? await sleep(time)
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first ?? self.changes(since: revision, for: viewer)
+        }
+    }
+
     /// The revision, now and after every change; a slow reader gets the latest one only.
     package func revisions() -> AsyncStream<Int64> {
         let (stream, continuation) = AsyncStream.makeStream(of: Int64.self, bufferingPolicy: .bufferingNewest(1))

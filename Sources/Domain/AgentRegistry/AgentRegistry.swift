@@ -89,7 +89,8 @@ package final class AgentRegistry: Sendable {
         state.withLock(body)
     }
 
-    func isBarred(_ agent: RegisteredAgent) -> Bool { agent.identity.map(isBarred) ?? false }
+    /// Whether the agent is revoked, disabled or retired elsewhere.
+    package func isBarred(_ agent: RegisteredAgent) -> Bool { agent.identity.map(isBarred) ?? false }
 
     // MARK: writing
 

@@ -21,7 +21,7 @@ struct HTTPSListener: Sendable {
     init(
         address: String, port: Int, identity: LiveIdentity, verifier: PeerVerifier, log: AuditLog,
         authorities: Authorities, discovery: OIDCDiscovery?, tokens: TokenEndpoints, approvals: ApprovalEndpoints?,
-        revocation: GlobalTokenRevocation, signals: SignalEndpoint?, logger: Logger,
+        revocation: GlobalTokenRevocation, signals: SignalEndpoint?, agents: RegistryEndpoints, logger: Logger,
         listening: @escaping @Sendable (_ port: Int) -> Void
     ) {
         let router = Router(context: HTTPContext.self, options: .autoGenerateHeadEndpoints)
@@ -33,6 +33,8 @@ struct HTTPSListener: Sendable {
         approvals?.register(on: router)
         revocation.register(on: router)
         signals?.register(on: router)
+        agents.register(on: router)
+        DiscoveryEndpoints(endpoints: agents).register(on: router)
         var quiet = logger
         // What the listener says of itself in health is said by the control plane already.
         quiet.logLevel = max(logger.logLevel, .warning)

@@ -1,4 +1,5 @@
 import AgentDirectory
+import AgentRegistry
 import Approvals
 import AuditTrail
 import Crypto
@@ -49,6 +50,7 @@ struct DataDirectory: Sendable {
     var revocationStore: any RevocationStore { registry.revocationStore }
     var directoryStore: any DirectoryStore { registry.directoryStore }
     var approvalStore: any ApprovalStore { registry.approvalStore }
+    var agentRegistryStore: any AgentRegistryStore { registry.agentRegistryStore }
     var spoolCursors: any SpoolCursorStore { registry.spoolCursorStore }
 
     func keyStore() throws -> any KeyStore {

@@ -16,6 +16,8 @@ package struct CardSummary: Sendable, Equatable {
     package var authentication: Authentication
     /// The SPIFFE ID in the card's identity extension.
     package var identity: SPIFFEID?
+    /// The first of its skills' examples: what people would ask it for.
+    package var queries: [String]
 
     package struct Skill: Sendable, Equatable {
         package let id: String
@@ -39,10 +41,10 @@ package struct CardSummary: Sendable, Equatable {
         package var scopes: [String] = []
     }
 
-    /// The extension that binds a card to a SPIFFE ID.
-    package static let identityExtension = "https://agentshield.dev/a2a/identity/v1"
     package static let maximumSkills = 256
     package static let maximumInterfaces = 32
+    /// ARD asks for 2 to 5.
+    package static let maximumQueries = 5
 }
 
 extension CardSummary {
@@ -75,6 +77,7 @@ extension CardSummary {
         schemes = kinds
         authentication = try Self.authentication(card)
         identity = try Self.identity(card)
+        queries = Array(card.skills.lazy.flatMap(\.examples).prefix(Self.maximumQueries))
     }
 
     private static func require(_ text: String, _ path: String) throws(FieldViolation) {
@@ -99,12 +102,11 @@ extension CardSummary {
     }
 
     private static func identity(_ card: AgentCard) throws(FieldViolation) -> SPIFFEID? {
-        let found = card.capabilities.extensions.filter { $0.uri.hasSameBytes(as: identityExtension) }
-        guard let first = found.first else { return nil }
-        guard found.count == 1, let text = first.params?["spiffeId"]?.stringValue, let id = try? SPIFFEID(text),
-            !id.path.isEmpty
-        else { throw FieldViolation("capabilities.extensions", "must name one spiffe id with a path") }
-        return id
+        do {
+            return try CardIdentity(of: card)?.spiffeID
+        } catch {
+            throw FieldViolation("capabilities.extensions", error.description)
+        }
     }
 }
 
