@@ -113,7 +113,7 @@ def said(domain):
     """Everything, in the order of a life."""
     said = Transcript()
     gone = nodes(domain, 1)
-    for part in (daemons, entries_and_identities, agents, revocations, federation, authorities, upstream_authorities, directory, the_log):
+    for part in (daemons, entries_and_identities, agents, revocations, federation, authorities, upstream_authorities, directory, registry, the_log):
         part(said, domain, ("-socketPath", domain.admin_socket))
     purge(said, domain, gone, ("-socketPath", domain.admin_socket))
     return said
@@ -316,6 +316,36 @@ def approvals(said: Transcript, domain, at: tuple) -> None:
     said.each("approvals deny", *(["-id", id] for id in ids[2:]), *at)
     said.readable("approvals list", "-all", "-agent", "b", *at)
     run_json("identity", "retire", "-id", "asker", *at)
+
+
+def registry(said: Transcript, domain, at: tuple) -> None:
+    def card(version: str, **more) -> dict:
+        params = {"spiffeId": f"{domain.id}/desk", "trustDomain": "example.org"}
+        return {
+            "name": "Desk", "description": "Takes orders", "version": version, "defaultInputModes": [], "defaultOutputModes": [],
+            "supportedInterfaces": [{"url": "https://desk.example.org", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
+            "capabilities": {"extensions": [{"uri": "https://agentshield.dev/a2a/identity/v1", "params": params}]},
+            "skills": [{"id": "orders", "name": "Orders", "description": "Takes them", "tags": ["sales"]}], **more,
+        }  # fmt: skip
+
+    def file(name: str, version: str) -> pathlib.Path:
+        path = domain.folder / f"{name}-{version}.json"
+        path.write_text(json.dumps(card(version)))
+        return path
+
+    two = [["-name", name, "-path", file(name, "1"), "-visibility", "public"] for name in ("desk", "other")]
+    said.each("registry register", *two, *at)
+    digest = run_json("registry", "show", "-name", "desk", *at)["versions"][0]["digest"]
+    said.each("registry approve", *(["-name", name, "-digest", digest] for name in ("desk", "other")), *at)
+    for name in ("desk", "other"):
+        run("registry", "register", "-name", name, "-path", str(file(name, "2")), *at)
+    said.each("registry reject", *(["-name", name, "-reason", "unclear"] for name in ("desk", "other")), *at)
+    said.both("registry show", "-name", "desk", *at)
+    said.both("registry search", "-text", "orders", "-tag", "sales", *at)
+    said.each("registry visibility", *(["-name", name, "-entitled", f"{domain.id}/a"] for name in ("desk", "other")), *at)
+    said.each("registry deprecate", *(["-name", name, "-reason", "old"] for name in ("desk", "other")), *at)
+    said.each("registry revoke", *(["-name", name, "-reason", "gone"] for name in ("desk", "other")), *at)
+    said.both("registry list", *at)
 
 
 def the_log(said: Transcript, domain, at: tuple) -> None:

@@ -35,6 +35,8 @@ COMMANDS = [
     *(f"resource{act}" for act in ("", " create", " show", " list", " update", " delete")),
     *(f"grant{act}" for act in ("", " create", " list", " delete")),
     *(f"approvals{act}" for act in ("", " list", " show", " approve", " deny")),
+    *(f"registry{act}" for act in ("", " list", " show", " search", " register", " approve", " reject", " deprecate", " revoke",
+                                   " visibility", " export", " watch")),
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip
 

@@ -54,6 +54,8 @@ package struct AdminClient: Sendable {
     package var approvals: Agentshield_Admin_V1_Approvals.Client<Transport> { .init(wrapping: client) }
     /// Blueprints, agents, their credentials, resources and grants.
     package var directory: Agentshield_Admin_V1_AgentDirectory.Client<Transport> { .init(wrapping: client) }
+    /// Agents and their cards.
+    package var agentRegistry: Agentshield_Admin_V1_AgentRegistry.Client<Transport> { .init(wrapping: client) }
     /// The level of the server's log.
     package var logger: Spire_Api_Server_Logger_V1_Logger.Client<Transport> { .init(wrapping: client) }
     /// How the server is doing.

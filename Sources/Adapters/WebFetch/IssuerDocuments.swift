@@ -1,5 +1,5 @@
 package import Authentication
-import OAuth
+package import OAuth
 
 /// Fetches what a keyring of external issuers asks for.
 package struct IssuerDocuments: Sendable {
@@ -37,7 +37,7 @@ package struct IssuerDocuments: Sendable {
 
 extension FetchTarget {
     /// The target of a request for this URL (RFC 9112 §3.2.1).
-    init(_ url: WebURL) {
+    package init(_ url: WebURL) {
         let isBracketed = url.host.hasPrefix("[") && url.host.hasSuffix("]")
         let path = url.path.isEmpty ? "/" : url.path
         self.init(

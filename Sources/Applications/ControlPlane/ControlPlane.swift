@@ -190,7 +190,7 @@ package struct ControlPlane: Sendable {
                 $0.maximumConnectionsPerSource = configuration.connectionLimits.perSource
             },
             context: { parts.identity.nodeAPIContext }, verifyClient: { authorizer.verify($0, world.now()) != nil },
-            services: nodeServices(parts),
+            services: nodeServices(parts, addresses),
             interceptors: [.apply(authorization, to: .all)]
         )
         let admin = PeerServer.unixSocket(
@@ -286,7 +286,7 @@ package struct ControlPlane: Sendable {
             verify: { clients.verify($0, at: $1) }, revocations: parts.revocations)
     }
 
-    private func nodeServices(_ parts: Parts) -> [any RegistrableRPCService] {
+    private func nodeServices(_ parts: Parts, _ addresses: Addresses) -> [any RegistrableRPCService] {
         spireServices(parts) + [
             PushService(
                 registry: parts.registry, authorities: parts.authorities, revocations: parts.revocations,
@@ -297,6 +297,7 @@ package struct ControlPlane: Sendable {
             TokenAuthorityService(authorities: parts.authorities, revocations: parts.revocations),
             DirectoryService(directory: parts.directory),
             approvalService(parts),
+            agentRegistryService(parts, addresses),
             LogService(log: parts.log),
         ]
     }
@@ -310,6 +311,7 @@ package struct ControlPlane: Sendable {
             TokenAuthorityService(authorities: parts.authorities, revocations: parts.revocations),
             DirectoryService(directory: parts.directory),
             approvalService(parts),
+            agentRegistryService(parts, addresses),
             LogService(log: parts.log),
             LoggerService(level: logLevel, log: parts.log),
             DebugService(
@@ -439,6 +441,12 @@ package struct ControlPlane: Sendable {
                 randomBytes: world.randomBytes),
             trustDomain: configuration.trustDomain, names: tokenServiceNames(addresses),
             watchers: RegistryEndpoints.Watchers(), sleep: world.sleep)
+    }
+
+    private func agentRegistryService(_ parts: Parts, _ addresses: Addresses) -> AgentRegistryService {
+        AgentRegistryService(
+            agents: parts.agents, people: configuration.socketApprovers, trustDomain: configuration.trustDomain,
+            names: tokenServiceNames(addresses), sleep: world.sleep)
     }
 
     private func x509popVerifier(_ parts: Parts) -> X509PoPVerifier? {

@@ -61,7 +61,7 @@ struct AgentShieldCommand: AsyncParsableCommand {
                 name: "Agents and tokens",
                 subcommands: [
                     Blueprint.self, Identity.self, FederatedCredentialCommand.self, ClientCredentialCommand.self,
-                    ResourceCommand.self, GrantCommand.self, ApprovalsCommand.self,
+                    ResourceCommand.self, GrantCommand.self, ApprovalsCommand.self, RegistryCommand.self,
                 ]),
             CommandGroup(name: "Workloads", subcommands: [Run.self, API.self, SVID.self, Env.self]),
             CommandGroup(name: "Agent2Agent", subcommands: [A2ACommand.self]),

@@ -74,12 +74,7 @@ struct ApprovalService: Agentshield_Admin_V1_Approvals.SimpleServiceProtocol {
 
     /// The person behind an administrator; nil where nobody has said who it is.
     private func approver(_ caller: AuthorizedCaller) -> Approver? {
-        switch caller.identity {
-        case .admin(let id): (try? Person(id.string)).map { Approver(person: $0, way: .svid) }
-        case .localSocket:
-            caller.audit.peer?.uid.flatMap { people[$0] }.map { Approver(person: $0, way: .socket) }
-        case .anyone, .liveAgent, .downstream: nil
-        }
+        caller.person(among: people).map { Approver(person: $0, way: caller.id == nil ? .socket : .svid) }
     }
 
     private func message(_ approval: Approval) -> Agentshield_Admin_V1_Approval {
@@ -117,6 +112,17 @@ struct ApprovalService: Agentshield_Admin_V1_Approvals.SimpleServiceProtocol {
             return try await body(caller)
         } catch let error as ApprovalError {
             throw RPCError(error)
+        }
+    }
+}
+
+extension AuthorizedCaller {
+    /// The person behind an administrator: by its SPIFFE ID, or by the user of this machine that it is.
+    func person(among people: [UInt32: Person]) -> Person? {
+        switch identity {
+        case .admin(let id): try? Person(id.string)
+        case .localSocket: audit.peer?.uid.flatMap { people[$0] }
+        case .anyone, .liveAgent, .downstream: nil
         }
     }
 }

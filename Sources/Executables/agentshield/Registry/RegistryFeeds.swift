@@ -1,0 +1,64 @@
+import ArgumentParser
+import ControlPlaneAPI
+import GRPCCore
+import JOSE
+
+extension RegistryCommand {
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Writes an AI Catalog (ai-catalog.json) of the agents that everybody may see.")
+
+        @Flag(name: .flag("all"), help: "Also those that not everybody may see.")
+        var all = false
+        @OptionGroup var admin: AdminOptions
+
+        func run() async throws {
+            let (host, entries) = try await admin.withControlPlane { client in
+                var host = ""
+                let entries = try await allPages { token in
+                    let page = try await client.agentRegistry.export(
+                        .with {
+                            $0.all = all
+                            $0.pageToken = token
+                        }, options: .failingFast)
+                    host = page.host
+                    return (page.entries, page.nextPageToken)
+                }
+                return (host, entries)
+            }
+            Terminal.print(
+                "{\"specVersion\":\"1.0\",\"host\":\(host),\"entries\":[\n" + entries.joined(separator: ",\n") + "\n]}")
+        }
+    }
+
+    struct Watch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Writes a line for each agent that changes: its name and the state that it is in.")
+
+        @Option(name: .flag("count"), help: "Ends after so many lines.")
+        var count: Int?
+        @OptionGroup var admin: AdminOptions
+
+        func run() async throws {
+            try await admin.withControlPlane { client in
+                var revision: Int64 = 0
+                var lines = 0
+                while !Task.isCancelled {
+                    let found = try await client.agentRegistry.watch(
+                        .with { [revision] in
+                            $0.revision = revision
+                            $0.wait = 20
+                        }, options: .failingFast)
+                    if revision == 0 { Terminal.printError("watching from revision \(found.revision)") }
+                    revision = found.revision
+                    if found.reset { Terminal.print("* reset") }
+                    for change in found.changes {
+                        Terminal.print("\(printable(change.name)) \(change.state)")
+                        lines += 1
+                        if let count, lines >= count { return }
+                    }
+                }
+            }
+        }
+    }
+}
