@@ -138,16 +138,10 @@ let applications: [Target] = [
         "Applications", "ControlPlane",
         [
             "SPIFFE", "JOSE", "OAuth", "TransparencyLog", "Attestation", "Authentication", "AuditTrail", "Registry",
-            "AgentDirectory", "Approvals",
-            "Issuance", "TokenService", "Revocation", "SQLiteFile", "SQLiteStorage",
-            "AgentDirectory", "Approvals", "A2A", "AgentRegistry",
-            "Issuance", "TokenService", "Revocation", "SQLiteStorage",
-            "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch", "ControlPlaneAPI", "Observability",
-            "ClientCertificates",
-            logging,
-            lifecycle, grpcCore,
-            grpcProtobuf, protobuf,
-            hummingbird, httpTypes, nioCore, nioSSL, crypto,
+            "AgentDirectory", "Approvals", "Issuance", "TokenService", "Revocation", "SQLiteFile", "SQLiteStorage",
+            "A2A", "AgentRegistry", "PeerTLS", "PeerRPC", "PeerHTTP", "BundleEndpointClient", "WebFetch",
+            "ControlPlaneAPI", "Observability", "ClientCertificates", logging, lifecycle, grpcCore, grpcProtobuf,
+            protobuf, hummingbird, httpTypes, nioCore, nioSSL, crypto,
         ]),
     library(
         "Applications", "NodeAgent",
@@ -160,20 +154,14 @@ let applications: [Target] = [
         "Applications", "AgentShield",
         [
             "A2A", "JOSE", "OAuth", "SPIFFE", "AgentTasks", "Authentication", "A2ATransport", "PeerTLS", "PeerHTTP",
-            "CredentialClient", "TaskStorage", "WorkloadAPI",
-            nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird, hummingbirdCore, hummingbirdTLS, httpClient, httpTypes, logging,
-            "JOSE", "OAuth", "SPIFFE", "WIMSE", "Authentication", "PeerTLS", "PeerHTTP", "CredentialClient",
-            "WorkloadAPI", nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird, hummingbirdCore, httpClient, httpTypes,
-            logging,
-            lifecycle,
-            crypto,
+            "CredentialClient", "TaskStorage", "WorkloadAPI", nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird,
+            hummingbirdCore, hummingbirdTLS, httpClient, httpTypes, logging, "WIMSE", lifecycle, crypto,
         ]),
     library(
         "Applications", "AgentShieldTesting",
         [
-            "A2A", "SPIFFE", "AgentTasks", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "Approvals",
-            "SPIFFE", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory", "AgentRegistry", "Approvals",
-            "Issuance", crypto,
+            "A2A", "SPIFFE", "AgentTasks", "AuditTrail", "TransparencyLog", "Registry", "AgentDirectory",
+            "Approvals", "AgentRegistry", "Issuance", crypto,
         ]),
 ]
 
@@ -183,12 +171,10 @@ let executables: [Target] = [
     .executableTarget(
         name: "AgentShieldCommand",
         dependencies: [
-            "LaunchSystem", "A2A", "AgentShield", "AgentTasks", "JOSE", "SPIFFE", "OAuth", "Attestation", "Authentication", "TransparencyLog", "Registry",
-            "AgentDirectory", "Issuance", "PeerRPC",
-            "WorkloadAPI", "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent",
-            argumentParser, yams, subprocess, system,
-            logging, unixSignals, grpcCore, protobuf, nioSSL,
-            crypto,
+            "LaunchSystem", "A2A", "AgentShield", "AgentTasks", "JOSE", "SPIFFE", "OAuth", "Attestation",
+            "Authentication", "TransparencyLog", "Registry", "AgentDirectory", "Issuance", "PeerRPC", "WorkloadAPI",
+            "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent", argumentParser, yams,
+            subprocess, system, logging, unixSignals, grpcCore, protobuf, nioSSL, crypto,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),
     .executableTarget(
@@ -216,7 +202,6 @@ let testTargets: [Target] = [
     // What several of them need to run other programs.
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
     tests("AgentTasksTests", ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE"]),
-    tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
     tests("A2ATransportTests", ["A2ATransport", "A2A", "JOSE", protobuf]),
     tests("A2ATests", ["A2A", "JOSE", "SPIFFE", crypto]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
@@ -224,11 +209,8 @@ let testTargets: [Target] = [
     tests(
         "SQLiteStorageTests",
         [
-            "SQLiteFile", "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance",
-            "Attestation", "AgentDirectory", "OAuth",
-            "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry", "Issuance",
-            "Attestation", "AgentDirectory", "AgentRegistry", "OAuth",
-            "SPIFFE", crypto, grdb,
+            "SQLiteFile", "SQLiteStorage", "AgentShieldTesting", "AuditTrail", "TransparencyLog", "Registry",
+            "Issuance", "Attestation", "AgentDirectory", "OAuth", "AgentRegistry", "SPIFFE", crypto, grdb,
         ]),
     tests(
         "TaskStorageTests",

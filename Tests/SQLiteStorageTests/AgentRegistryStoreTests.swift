@@ -6,6 +6,7 @@ import Registry
 import SPIFFE
 import Testing
 
+@testable import SQLiteFile
 @testable import SQLiteStorage
 
 struct AgentRegistryStoreTests {

@@ -1,6 +1,7 @@
 package import AgentRegistry
 import GRDB
 package import Registry
+import SQLiteFile
 
 /// The agent registry, in `registry.sqlite`: one row of canonical JSON for each agent, and its cards as they came.
 package struct SQLiteAgentRegistryStore: AgentRegistryStore {
