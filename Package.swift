@@ -191,6 +191,13 @@ let benchmarkTargets: [Target] = [
             "SQLiteStorage", crypto,
         ],
         path: "Benchmarks/IssuanceBenchmark", swiftSettings: houseSettings),
+    // Searches in a registry of 100,000 agents.
+    .executableTarget(
+        name: "AgentRegistryBenchmark",
+        dependencies: [
+            "A2A", "SPIFFE", "AgentDirectory", "AgentRegistry", "AuditTrail", "Registry", "TransparencyLog", crypto,
+        ],
+        path: "Benchmarks/AgentRegistryBenchmark", swiftSettings: houseSettings),
     // Many node agents in one process, for measurements and tests.
     .executableTarget(
         name: "AgentSwarm",

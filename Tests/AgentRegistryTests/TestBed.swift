@@ -69,7 +69,7 @@ struct TestBed: Sendable {
         _ bounds: AgentRegistryBounds = AgentRegistryBounds()
     ) async throws(AgentRegistryError) -> AgentRegistry {
         try await AgentRegistry.open(
-            store: store, audit: log, judge: { outside.judge($0) }, isBarred: { outside.isBarred($0) },
+            store: store, audit: log, judge: { outside.judge($0) }, barred: { { outside.isBarred($0) } },
             nameHolder: { $0 == directoryName ? directoryID : nil }, now: clock.now, randomBytes: randomBytes,
             bounds: bounds)
     }

@@ -113,7 +113,7 @@ package struct ControlPlane: Sendable {
             randomBytes: world.randomBytes)
         let agents = try await AgentRegistry.open(
             store: data.agentRegistryStore, audit: log, judge: CardJudge(roots: { [] }).judge,
-            isBarred: { BarredAgents.isBarred($0, directory: directory, revocations: revocations) },
+            barred: { BarredAgents.barred(directory: directory, revocations: revocations) },
             nameHolder: { directory.snapshot.agent(named: $0.text)?.spiffeID }, now: world.now,
             randomBytes: world.randomBytes)
         let issuer = Issuer(

@@ -36,7 +36,7 @@ struct ChangeHistory: Sendable {
 
 extension AgentRegistry.State {
     mutating func noteDifferences(
-        from before: AgentRegistrySnapshot, among changed: Set<String>?, isBarred: (SPIFFEID) -> Bool
+        from before: AgentRegistrySnapshot, among changed: Set<String>?, isBarred: Barred
     ) {
         for (old, new) in snapshot.differences(from: before, among: changed) {
             func sight(_ agent: RegisteredAgent?) -> ChangeHistory.Sight? {
@@ -84,12 +84,14 @@ extension AgentRegistry {
             return RegistryChanges(revision: present, mustReadAll: true, items: [])
         }
         var items: [RegistryChanges.Item] = []
+        var names: Set<String> = []
         for change in changes.reversed() {
             guard change.revision > revision else { break }
             let name = (change.after ?? change.before)?.agent.name.text ?? ""
-            guard !items.contains(where: { $0.name == name }) else { continue }
+            guard !names.contains(name) else { continue }
             let isVisible = change.after?.isVisible(to: viewer) ?? false
             guard isVisible || change.before?.isVisible(to: viewer) ?? false else { continue }
+            names.insert(name)
             items.append(RegistryChanges.Item(name: name, state: isVisible ? change.after?.agent.state : nil))
         }
         return RegistryChanges(revision: present, mustReadAll: false, items: items.reversed())
@@ -136,7 +138,7 @@ extension AgentRegistry {
     /// for this.
     package func noteBarred() {
         let snapshot = snapshot
-        let barred = Set(snapshot.identities.filter(isBarred))
+        let barred = Set(snapshot.identities.filter(barred()))
         withState { state in
             guard state.barred != barred else { return }
             for identity in barred.symmetricDifference(state.barred) {

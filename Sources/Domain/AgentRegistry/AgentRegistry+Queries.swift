@@ -19,7 +19,7 @@ extension AgentRegistry {
 
     /// The agent of this name, if there is one for the viewer, and if its card is still what was approved.
     package func listing(named name: String, for viewer: RegistryViewer) -> Listing? {
-        guard let listing = snapshot.listing(named: name), isVisible(listing, to: viewer) else { return nil }
+        guard let listing = snapshot.listing(named: name), isVisible(listing, to: viewer, barred()) else { return nil }
         return listing
     }
 
@@ -40,10 +40,10 @@ extension AgentRegistry {
             last = SearchPosition(token: token)
             guard last != nil else { throw .badPageToken }
         }
-        let snapshot = snapshot
+        let (snapshot, barred) = (snapshot, barred())
         let count = Self.pageSize(size)
         let hits = snapshot.index.search(query, after: last, count: count + 1) { slot in
-            snapshot.listing(atSlot: slot).map { isVisible($0, to: viewer) } ?? false
+            snapshot.listing(atSlot: slot).map { isVisible($0, to: viewer, barred) } ?? false
         }
         let page = hits.prefix(count)
         return RegistryPage(
@@ -57,9 +57,9 @@ extension AgentRegistry {
     package func counts(
         _ query: SearchQuery, of facet: SearchQuery.Facet, limit: Int, for viewer: RegistryViewer
     ) -> [(value: String, count: Int)] {
-        let snapshot = snapshot
+        let (snapshot, barred) = (snapshot, barred())
         return snapshot.index.counts(query, of: facet, limit: limit) { slot in
-            snapshot.listing(atSlot: slot).map { isVisible($0, to: viewer) } ?? false
+            snapshot.listing(atSlot: slot).map { isVisible($0, to: viewer, barred) } ?? false
         }
     }
 
@@ -72,19 +72,19 @@ extension AgentRegistry {
             last = UInt32(token)
             guard let last, token == "\(last)" else { throw .badPageToken }
         }
-        let count = Self.pageSize(size)
+        let (count, barred) = (Self.pageSize(size), barred())
         let found = snapshot.listings(afterSlot: last, count: count + 1) { listing in
-            (state == nil || listing.agent.state == state) && isVisible(listing, to: viewer)
+            (state == nil || listing.agent.state == state) && isVisible(listing, to: viewer, barred)
         }
         let page = Array(found.prefix(count))
         return RegistryPage(items: page, nextToken: found.count > count ? page.last.map { "\($0.slot)" } ?? "" : "")
     }
 
-    private func isVisible(_ listing: Listing, to viewer: RegistryViewer) -> Bool {
+    private func isVisible(_ listing: Listing, to viewer: RegistryViewer, _ barred: Barred) -> Bool {
         // An administrator sees everything: nothing has to be looked up.
         if viewer == .administrator { return true }
         guard listing.agent.visibility == .everyone || viewer != .anyone else { return false }
-        return listing.agent.isVisible(to: viewer, isBarred: isBarred(listing.agent))
+        return listing.agent.isVisible(to: viewer, isBarred: listing.agent.identity.map(barred) ?? false)
     }
 
     private static func pageSize(_ size: Int) -> Int { size <= 0 ? longestPage : min(size, longestPage) }

@@ -4,13 +4,17 @@ import Registry
 package import SPIFFE
 import Synchronization
 
+/// Whether an identity is revoked, disabled or retired elsewhere.
+package typealias Barred = @Sendable (SPIFFEID) -> Bool
+
 /// Which agents there are, with the cards that somebody approved.
 ///
 /// Reads come from an immutable snapshot and never wait. Writes go one after the other: intent recorded, stored, shown in
 /// the snapshot, outcome recorded. After a failed write the snapshot is what the store then has.
 package final class AgentRegistry: Sendable {
     let judge: @Sendable ([UInt8]) -> CardSignature
-    let isBarred: @Sendable (SPIFFEID) -> Bool
+    /// What is barred elsewhere, as of now: asked once for each look, so that a search does not see two states.
+    let barred: @Sendable () -> Barred
     /// Whose name it is in the agent directory.
     let nameHolder: @Sendable (AgentName) -> SPIFFEID?
     let bounds: AgentRegistryBounds
@@ -44,11 +48,11 @@ package final class AgentRegistry: Sendable {
     /// Loads everything from the store.
     /// - Parameters:
     ///   - judge: what the signatures of a card's bytes say to the keys that are trusted now.
-    ///   - isBarred: whether an identity is revoked, disabled or retired elsewhere. Asked with every look at an agent.
+    ///   - barred: which identities are revoked, disabled or retired elsewhere. Asked with every look.
     ///   - nameHolder: the identity that has a name in the agent directory.
     package static func open(
         store: any AgentRegistryStore, audit: AuditLog, judge: @escaping @Sendable ([UInt8]) -> CardSignature,
-        isBarred: @escaping @Sendable (SPIFFEID) -> Bool, nameHolder: @escaping @Sendable (AgentName) -> SPIFFEID?,
+        barred: @escaping @Sendable () -> Barred, nameHolder: @escaping @Sendable (AgentName) -> SPIFFEID?,
         now: @escaping @Sendable () -> UnixTime, randomBytes: @escaping @Sendable (Int) -> [UInt8],
         bounds: AgentRegistryBounds = AgentRegistryBounds()
     ) async throws(AgentRegistryError) -> AgentRegistry {
@@ -59,20 +63,20 @@ package final class AgentRegistry: Sendable {
             throw .storage(error)
         }
         return AgentRegistry(
-            snapshot: snapshot, store: store, audit: audit, judge: judge, isBarred: isBarred, nameHolder: nameHolder,
+            snapshot: snapshot, store: store, audit: audit, judge: judge, barred: barred, nameHolder: nameHolder,
             now: now, randomBytes: randomBytes, bounds: bounds)
     }
 
     private init(
         snapshot: AgentRegistrySnapshot, store: any AgentRegistryStore, audit: AuditLog,
-        judge: @escaping @Sendable ([UInt8]) -> CardSignature, isBarred: @escaping @Sendable (SPIFFEID) -> Bool,
+        judge: @escaping @Sendable ([UInt8]) -> CardSignature, barred: @escaping @Sendable () -> Barred,
         nameHolder: @escaping @Sendable (AgentName) -> SPIFFEID?, now: @escaping @Sendable () -> UnixTime,
         randomBytes: @escaping @Sendable (Int) -> [UInt8], bounds: AgentRegistryBounds
     ) {
         self.store = store
         self.audit = audit
         self.judge = judge
-        self.isBarred = isBarred
+        self.barred = barred
         self.nameHolder = nameHolder
         self.now = now
         self.randomBytes = randomBytes
@@ -90,7 +94,7 @@ package final class AgentRegistry: Sendable {
     }
 
     /// Whether the agent is revoked, disabled or retired elsewhere.
-    package func isBarred(_ agent: RegisteredAgent) -> Bool { agent.identity.map(isBarred) ?? false }
+    package func isBarred(_ agent: RegisteredAgent) -> Bool { agent.identity.map(barred()) ?? false }
 
     // MARK: writing
 
@@ -192,11 +196,12 @@ package final class AgentRegistry: Sendable {
     }
 
     private func show(_ snapshot: AgentRegistrySnapshot, changed: Set<String>? = nil) {
+        let barred = barred()
         state.withLock { state in
             let before = state.snapshot
             state.snapshot = snapshot
             state.isStale = false
-            state.noteDifferences(from: before, among: changed, isBarred: isBarred)
+            state.noteDifferences(from: before, among: changed, isBarred: barred)
         }
     }
 

@@ -11,6 +11,9 @@ package struct Listing: Sendable, Equatable {
     package var servedCard: HeldCard? { agent.served.flatMap { card($0.digest) } }
 
     package func card(_ digest: String) -> HeldCard? { cards.first { $0.digest == digest } }
+
+    /// Of the card that searches find; nil where they find none.
+    fileprivate var searchedDigest: String? { agent.state == .revoked ? nil : agent.served?.digest }
 }
 
 /// The whole registry at one moment: immutable, so that nobody sees halves of two states.
@@ -57,7 +60,6 @@ package struct AgentRegistrySnapshot: Sendable {
         let old = listings[agent.id]
         let slot: UInt32
         if let old {
-            index.remove(old)
             slot = old.slot
         } else {
             slot = UInt32(clamping: slots.count)
@@ -72,7 +74,11 @@ package struct AgentRegistrySnapshot: Sendable {
         listings[agent.id] = listing
         byName[agent.name.text] = agent.id
         if old == nil, let identity = agent.identity { byIdentity[identity, default: []].append(agent.id) }
-        if agent.state != .revoked { index.insert(listing) }
+        // Most acts change nothing that is searched for.
+        let (before, after) = (old.flatMap(\.searchedDigest), listing.searchedDigest)
+        guard before != after else { return }
+        if let old { index.remove(old) }
+        if after != nil { index.insert(listing) }
     }
 
     mutating func remove(_ id: String) {

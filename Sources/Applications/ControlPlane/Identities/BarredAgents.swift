@@ -1,4 +1,5 @@
 import AgentDirectory
+import AgentRegistry
 import AuditTrail
 import Issuance
 import Logging
@@ -24,15 +25,15 @@ struct BarredAgents: Sendable {
     /// Why these agents are revoked; a revocation for another reason is somebody else's to take back.
     static func reason(of state: AgentIdentity.State) -> String { "identity \(state.rawValue)" }
 
-    /// Whether an identity must not be offered to anybody: it is revoked, or its agent is disabled or retired. Of the
-    /// directory this is known at once, before the revocation is.
-    static func isBarred(
-        _ id: SPIFFEID, directory: AgentDirectory, revocations: RevocationRegister
-    ) -> Bool {
-        if revocations.revoked.all.contains(.agent(id)) { return true }
-        let snapshot = directory.snapshot
-        if let agent = snapshot.agent(withSPIFFEID: id) { return agent.state != .enabled }
-        return snapshot.hasRetired(id)
+    /// Which identities must not be offered to anybody now: those that are revoked, and those whose agent is disabled or
+    /// retired. Of the directory this is known at once, before the revocation is.
+    static func barred(directory: AgentDirectory, revocations: RevocationRegister) -> Barred {
+        let (snapshot, revoked) = (directory.snapshot, revocations.revoked.all)
+        return { id in
+            if revoked.contains(.agent(id)) { return true }
+            if let agent = snapshot.agent(withSPIFFEID: id) { return agent.state != .enabled }
+            return snapshot.hasRetired(id)
+        }
     }
 
     /// Follows the directory until the task is cancelled. A failure is tried again after a second.

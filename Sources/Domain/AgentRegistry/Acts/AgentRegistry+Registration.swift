@@ -41,7 +41,7 @@ extension AgentRegistry {
                 guard identity == proved else { throw .otherIdentity }
             }
             if let holder = nameHolder(registration.name), holder != identity { throw .nameTaken }
-            if let identity, isBarred(identity) { throw .revoked }
+            if let identity, barred()(identity) { throw .revoked }
             let signature = judge(card.bytes)
             guard signature != .invalid else { throw .badSignature }
             if let visibility = registration.visibility { try AgentRegistryRules.check(visibility) }
