@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import threading
 
 import httpx
@@ -196,6 +197,7 @@ def test_nobody_registers_without_an_svid_or_under_the_name_of_another(registry)
     assert registry.put("taken", mine, by="rival").json()["error"] == "name_taken"
     with registry.web("rival") as web:
         assert web.post("/agents/taken/revoke", json={}).status_code == 403
+        assert web.post("/agents", params={"name": "posted"}, content=mine, headers={"Content-Type": "application/json"}).status_code == 201
         text = web.put("/agents/rival", content=mine, headers={"Content-Type": "text/plain"})
         assert text.status_code == 415
         assert web.put("/agents/not%20a%20name", content=mine, headers={"Content-Type": "application/json"}).status_code == 400
@@ -375,7 +377,11 @@ def test_the_catalog_and_the_discovery_api(registry):
     entry = entries["urn:air:a2a-registry.test:agents:cataloged"]
     assert entry["mediaType"] == entry["type"] == "application/a2a-agent-card+json"
     assert entry["trustManifest"] == {"identity": "spiffe://a2a-registry.test/cataloged", "identityType": "spiffe"}
-    assert len(entry["representativeQueries"]) == 2
+    assert entry["capabilities"] == ["portfolio_analysis", "risk_scoring"] and len(entry["representativeQueries"]) == 2
+    for one in entries.values():
+        # What ARD's schema asks of an entry.
+        assert re.fullmatch(r"urn:air:[a-zA-Z0-9.-]+(:[a-zA-Z0-9._-]+)+", one["identifier"])
+        assert one["displayName"] and not any(isinstance(value, (list, dict)) for value in one["metadata"].values())
     exported = json.loads(registry.domain.cli("registry", "export").stdout)
     assert {e["identifier"] for e in exported["entries"]} == set(entries)
     with registry.web() as web:
@@ -386,7 +392,7 @@ def test_the_catalog_and_the_discovery_api(registry):
         assert best["source"] == f"{registry.tokens.base}/ard/"
         none = web.post("/ard/search", json={"query": {"text": "", "filter": {"type": ["application/mcp-server-card+json"]}}})
         assert none.json()["results"] == []
-        explored = web.post("/ard/explore", json={"resultType": {"facets": [{"field": "tags", "limit": 2}, {"field": "metadata.skills"}]}})
+        explored = web.post("/ard/explore", json={"resultType": {"facets": [{"field": "tags", "limit": 2}, {"field": "capabilities"}]}})
         buckets = {bucket["value"]: bucket["count"] for bucket in explored.json()["facets"]["tags"]["buckets"]}
         assert buckets["finance"] >= 1 and len(buckets) <= 2
         listed = web.get("/ard/agents", params={"filter": "tags = 'risk' AND type = 'application/a2a-agent-card+json'", "pageSize": 100})

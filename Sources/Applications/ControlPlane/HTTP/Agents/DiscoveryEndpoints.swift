@@ -4,7 +4,7 @@ import JOSE
 
 /// The registry API of Agentic Resource Discovery (ARD, draft 0.9) below a prefix of its own.
 ///
-/// Of filters and facets it knows `type`, `tags`, `metadata.skills`, `metadata.securitySchemes` and `trustDomain`. There are no
+/// Of filters and facets it knows `type`, `tags`, `capabilities`, `metadata.securitySchemes` and `trustDomain`. There are no
 /// other registries to refer to.
 struct DiscoveryEndpoints: Sendable {
     let endpoints: RegistryEndpoints
@@ -166,7 +166,7 @@ struct DiscoveryEndpoints: Sendable {
     private static func facet(_ field: String) -> SearchQuery.Facet? {
         switch field {
         case "tags": .tag
-        case "metadata.skills": .skill
+        case "capabilities": .skill
         case "metadata.securitySchemes": .scheme
         case "trustDomain": .trustDomain
         default: nil

@@ -99,9 +99,10 @@ struct RegistryViews: Sendable {
         if summary.queries.count >= 2 {
             entry["representativeQueries"] = .array(summary.queries.map { .string($0) })
         }
+        if !summary.skills.isEmpty { entry["capabilities"] = .array(summary.skills.map { .string($0.id) }) }
+        // Values of metadata are no lists (ai-catalog.schema.json).
         entry["metadata"] = [
-            "skills": .array(summary.skills.map { .string($0.id) }),
-            "securitySchemes": .array(summary.schemes.map { .string($0) }),
+            "securitySchemes": .string(summary.schemes.joined(separator: " ")),
             "digest": .string("sha-256:\(served.digest)"), "state": .string(listing.agent.state.rawValue),
         ]
         if let identity = listing.agent.identity {
