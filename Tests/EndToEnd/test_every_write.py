@@ -6,12 +6,14 @@ what was cut short is told in a warning.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import sqlite3
 import subprocess
 import time
 import warnings
+from pathlib import Path
 from typing import Callable, Optional
 
 import grpc
@@ -316,6 +318,34 @@ def acts(plane: Plane) -> list[Act]:
         eventually(lambda: has_followed(state), f"what follows from an agent that is {state}, over a restart too")
         return state == "enabled"
 
+    def card() -> Path:
+        path = plane.domain.folder / f"card-{plane.number}.json"
+        params = {"spiffeId": f"{plane.domain.id}/listed-{plane.number}", "trustDomain": plane.domain.name}
+        path.write_text(json.dumps({
+            "name": "Listed", "version": "1", "skills": [],
+            "supportedInterfaces": [{"url": "https://listed.test", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
+            "capabilities": {"extensions": [{"uri": "https://agentshield.dev/a2a/identity/v1", "params": params}]},
+        }))  # fmt: skip
+        return path
+
+    def register_card() -> None:
+        plane.cli("registry", "register", "-name", f"listed-{plane.number}", "-path", card())
+
+    def approve_card() -> None:
+        digest = hashlib.sha256(card().read_bytes()).hexdigest()
+        plane.cli("registry", "approve", "-name", f"listed-{plane.number}", "-digest", digest)
+
+    def is_listed(state: str) -> bool:
+        """The agent with its card, or neither."""
+        name = f"listed-{plane.number}"
+        found = [one for one in plane.cli("registry", "list")["agents"] if one["name"] == name]
+        if not found or found[0]["state"] != state:
+            return False
+        digest = found[0]["versions"][-1]["digest"]
+        shown = plane.domain.cli("registry", "show", "-name", name, "-card", "-digest", digest).stdout
+        assert shown.rstrip("\n") == card().read_text()
+        return True
+
     def made_batch() -> None:
         before["entry"] = good(plane.domain.admin.create(*plane.batch()))[1].entry.id
 
@@ -354,6 +384,8 @@ def acts(plane: Plane) -> list[Act]:
         Act("disable an agent, and all that follows", "identity.disable", serving_agent, bar("disable"), is_barred),
         Act("enable an agent, and all that follows", "identity.enable", disabled_agent, bar("enable"), is_enabled),
         Act("retire an agent, and all that follows", "identity.retire", serving_agent, bar("retire"), is_barred),
+        Act("register an agent card", "registry.register", nothing, register_card, lambda: is_listed("pending")),
+        Act("approve an agent card", "registry.approve", register_card, approve_card, lambda: is_listed("active")),
         *of_kind("jwt"),
         *of_kind("wit"),
         Act("attest a node", "node.attest", joining, lambda: before["node"].attest(before["token"].encode(), adopt=False), attested),
@@ -424,7 +456,7 @@ ACTS = [act.name for act in acts(Plane(None))]
 
 @pytest.fixture
 def plane():
-    plane = Plane(Deployment("every-write.test"))
+    plane = Plane(Deployment("every-write.test", server=["-socketApprover", f"{os.geteuid()} ann@example.org"]))
     try:
         plane.domain.start_server()
         yield plane
