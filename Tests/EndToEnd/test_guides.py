@@ -200,6 +200,16 @@ def test_approvals(folder):
     assert "approval.spend" in used
 
 
+def test_agent_registry(folder):
+    guide = Guide("docs/operations/agent-registry.md", folder)
+    _, _, registered, approved, found, gone = guide.run()
+    assert '"state":"pending"' in registered and '"error":"not_found"' in registered
+    assert "Approved by ann@example.org." in approved
+    assert '"agentId":"spiffe://example.org/agent-b"' in found and "the same bytes" in found
+    assert '"registeredName":"agent-b"' in found
+    assert '"error":"not_found"' in gone and "registry.approve" in gone
+
+
 def test_the_readmes_tour(folder):
     guide = Guide("README.md", folder)
     (guide.work / ".venv").symlink_to(ROOT / ".venv")
