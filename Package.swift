@@ -120,8 +120,8 @@ let adapters: [Target] = [
     library(
         "Adapters", "A2ATransport",
         [
-            "A2A", "AgentTasks", "JOSE", "SPIFFE", grpcCore, grpcProtobuf, protobuf, hummingbird, httpTypes, nioCore,
-            crypto,
+            "A2A", "AgentTasks", "JOSE", "SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, hummingbird, httpTypes,
+            httpClient, nioCore, nioPosix, nioHTTP1, nioSSL, crypto,
         ]),
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, logging]),

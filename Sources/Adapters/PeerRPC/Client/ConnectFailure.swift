@@ -1,3 +1,4 @@
+package import GRPCCore
 import Glibc
 import NIOCore
 import NIOPosix
@@ -31,5 +32,15 @@ enum ConnectFailure: Error, Equatable {
         case NIOSSLError.handshakeFailed: "the TLS handshake failed"
         default: String(describing: error)
         }
+    }
+}
+
+extension RPCError {
+    static let cannotConnect = "cannot connect to "
+
+    /// Whether there was no connection for the call, so that nothing of it has left. No server can say so: its errors have no
+    /// cause here.
+    package var isConnectFailure: Bool {
+        code == .unavailable && cause != nil && message.hasPrefix(Self.cannotConnect)
     }
 }

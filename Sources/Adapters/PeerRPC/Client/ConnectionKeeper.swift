@@ -111,7 +111,8 @@ final class ConnectionKeeper {
     private func failed(_ error: any Error) {
         guard !isEnded else { return }
         let failure = RPCError(
-            code: .unavailable, message: "cannot connect to \(settings.target): \(ConnectFailure.describe(error))",
+            code: .unavailable,
+            message: RPCError.cannotConnect + "\(settings.target): \(ConnectFailure.describe(error))",
             cause: error)
         lastFailure = failure
         for call in take(where: { !$0.request.waitsForReady }) { call.promise.fail(failure) }
