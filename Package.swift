@@ -211,6 +211,10 @@ let testTargets: [Target] = [
     tests("AgentTasksTests", ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE"]),
     tests("A2ATransportTests", ["A2ATransport", "A2A", "JOSE", protobuf]),
     tests("A2ATests", ["A2A", "JOSE", "SPIFFE", crypto]),
+    tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
+    tests(
+        "A2ATransportTests",
+        ["A2ATransport", "A2A", "AgentShieldTesting", "AgentTasks", "JOSE", "PeerRPC", grpcCore, protobuf]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),
     tests(
