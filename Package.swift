@@ -174,7 +174,7 @@ let executables: [Target] = [
             "LaunchSystem", "A2A", "AgentShield", "AgentTasks", "JOSE", "SPIFFE", "OAuth", "Attestation",
             "Authentication", "TransparencyLog", "Registry", "AgentDirectory", "Issuance", "PeerRPC", "WorkloadAPI",
             "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent", argumentParser, yams,
-            subprocess, system, logging, unixSignals, grpcCore, protobuf, nioSSL, crypto,
+            subprocess, system, logging, unixSignals, grpcCore, protobuf, nioSSL, crypto, "A2ATransport", httpClient,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),
     .executableTarget(
@@ -210,7 +210,6 @@ let testTargets: [Target] = [
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
     tests("AgentTasksTests", ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE"]),
     tests("A2ATransportTests", ["A2ATransport", "A2A", "JOSE", protobuf]),
-    tests("A2ATests", ["A2A", "JOSE", "SPIFFE", crypto]),
     tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
     tests(
         "A2ATransportTests",
