@@ -209,8 +209,7 @@ let testTargets: [Target] = [
     // What several of them need to run other programs.
     .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: houseSettings),
     tests("AgentTasksTests", ["A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE"]),
-    tests("A2ATransportTests", ["A2ATransport", "A2A", "JOSE", protobuf]),
-    tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
+    tests("A2ATests", ["A2A", "JOSE", "SPIFFE", crypto]),
     tests(
         "A2ATransportTests",
         ["A2ATransport", "A2A", "AgentShieldTesting", "AgentTasks", "JOSE", "PeerRPC", grpcCore, protobuf]),
