@@ -128,30 +128,51 @@ extension CardShape {
     }
 
     /// The REQUIRED members that an object does not have, at every depth.
-    func missingMembers(of object: JSONObject, at path: String = "") -> [FieldViolation] {
+    func missingMembers(of object: JSONObject) -> [FieldViolation] {
+        messages(in: object).flatMap { message in
+            message.shape.fields.filter { field in
+                field.presence == .required && message.reader.value(field.name) == nil
+            }.map { message.reader.violation($0.name, "is required") }
+        }
+    }
+
+    /// The paths of members that no shape has, at every depth.
+    func unknownPaths(of object: JSONObject) -> [String] {
+        messages(in: object).flatMap { message in
+            message.shape.unknownMembers(of: message.reader.object).map { name, _ in
+                message.reader.path(of: name.truncatedForMessage)
+            }
+        }
+    }
+
+    private struct Message {
+        let shape: CardShape
+        let reader: FieldReader
+    }
+
+    /// The object as a message of this shape, and the messages in it at every depth.
+    private func messages(in object: JSONObject, at path: String = "") -> [Message] {
         let reader = FieldReader(object, at: path)
-        var missing: [FieldViolation] = []
+        var messages = [Message(shape: self, reader: reader)]
         for field in fields {
             let path = reader.path(of: field.name)
             switch (field.kind, reader.value(field.name)) {
-            case (_, nil):
-                if field.presence == .required { missing.append(FieldViolation(path, "is required")) }
             case (.message(let shape), .object(let object)?):
-                missing += shape.missingMembers(of: object, at: path)
+                messages += shape.messages(in: object, at: path)
             case (.messages(let shape), .array(let elements)?):
                 for (index, element) in elements.enumerated() {
                     guard let object = element.objectValue else { continue }
-                    missing += shape.missingMembers(of: object, at: "\(path)[\(index)]")
+                    messages += shape.messages(in: object, at: "\(path)[\(index)]")
                 }
             case (.messageMap(let shape), .object(let map)?):
                 for (key, value) in map.members {
                     guard let object = value.objectValue else { continue }
-                    missing += shape.missingMembers(of: object, at: "\(path).\(key.truncatedForMessage)")
+                    messages += shape.messages(in: object, at: "\(path).\(key.truncatedForMessage)")
                 }
             default: break
             }
         }
-        return missing
+        return messages
     }
 
     /// A member's value in canonical form; none if the member is left out.

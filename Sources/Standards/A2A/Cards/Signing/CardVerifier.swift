@@ -19,6 +19,11 @@ public struct VerifiedCard: Sendable, Equatable {
     /// The card that was signed.
     public var card: AgentCard { covered.card }
 
+    /// Whether the signature covers everything that the document says, and not only what some verifiers see of it.
+    public func covers(_ document: CardDocument) -> Bool {
+        (try? document.covered(by: .standard))?.object == covered.object
+    }
+
     /// Whether a peer, with the SPIFFE ID that was verified at its end of the connection, is the agent of this card.
     public func binding(to peer: SPIFFEID?) -> CardBinding { CardBinding(identity, peer: peer) }
 
@@ -150,6 +155,11 @@ public struct CardVerifier: Sendable {
         } catch {
             throw .malformedSignature(error.description)
         }
+    }
+
+    /// The header of a signature that says what a verifier has to know.
+    package static func header(of signature: AgentCardSignature) throws(CardVerificationError) -> JOSEHeader {
+        try parse(signature, over: []).header
     }
 
     /// The most bytes of a protected header and of a signature.

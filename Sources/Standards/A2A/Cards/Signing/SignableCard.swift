@@ -1,3 +1,4 @@
+import Crypto
 package import JOSE
 
 /// A card that may be signed: it has what the standard requires, and an identity.
@@ -34,6 +35,12 @@ package struct SignableCard: Sendable {
         self.identity = identity
     }
 
+    /// The SHA-256 of the card in the standard's form.
+    package var digest: [UInt8] { Array(SHA256.hash(bytes: standard.payload)) }
+
+    /// Whether a document is this card and nothing else but signatures.
+    package func isCovered(by document: CardDocument) -> Bool { document.object == standard.object }
+
     /// The card with a signature over each form that it has: one where both are the same, else two, since no verifier takes
     /// both forms but ours.
     ///
@@ -43,8 +50,8 @@ package struct SignableCard: Sendable {
         if let keySetURL { header.append(("jku", .string(keySetURL))) }
         var signatures: [AgentCardSignature] = []
         if standard.object != pruned.object {
-            let digest: JSONValue = .string(standard.digest)
-            signatures.append(try Self.sign(pruned, header + [(Self.digestMember, digest)], key))
+            let whole: (String, JSONValue) = (Self.digestMember, .string(standard.digest))
+            signatures.append(try Self.sign(pruned, header + [whole], key))
         }
         signatures.append(try Self.sign(standard, header, key))
         return document.with(signatures: signatures)
