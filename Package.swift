@@ -90,6 +90,9 @@ let domain: [Target] = [
         ]),
     library("Domain", "AgentTasks", ["A2A", "JOSE", "SPIFFE", crypto]),
     library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
+    library(
+        "Domain", "Issuance",
+        ["A2A", "SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
 ]
 
 let adapters: [Target] = [
@@ -253,7 +256,8 @@ let testTargets: [Target] = [
     tests(
         "IssuanceTests",
         [
-            "Issuance", "Registry", "Revocation", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE",
+            "A2A", "Issuance", "Registry", "Revocation", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE",
+            "JOSE",
             "TestPrograms", x509, asn1, crypto, cryptoExtras,
         ]),
     tests("PolicyEngineTests", ["PolicyEngine", "SPIFFE"]),
@@ -271,7 +275,7 @@ let testTargets: [Target] = [
         "TrustMatrixTests",
         [
             "Attestation", "AuditTrail", "ControlPlane", "Issuance", "NodeAgent", "Registry", "Revocation", "SPIFFE",
-            "JOSE", "OAuth", "TokenService", "TransparencyLog", "WIMSE", "AgentShieldTesting", crypto,
+            "JOSE", "OAuth", "TokenService", "TransparencyLog", "WIMSE", "AgentShieldTesting", crypto, "A2A",
         ]),
     tests("AttestationTests", ["Attestation", "SPIFFE", "JOSE", crypto]),
     tests("RegistryTests", ["Registry", "Attestation", "AuditTrail", "TransparencyLog", "SPIFFE", "JOSE", crypto]),

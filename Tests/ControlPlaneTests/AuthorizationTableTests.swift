@@ -51,6 +51,8 @@ struct AuthorizationTableTests {
         "spire.api.server.bundle.v1.Bundle/BatchUpdateFederatedBundle": administration,
         "spire.api.server.bundle.v1.Bundle/BatchSetFederatedBundle": administration,
         "spire.api.server.bundle.v1.Bundle/BatchDeleteFederatedBundle": administration,
+        "agentshield.admin.v1.AgentCards/SignCard": administration,
+        "agentshield.admin.v1.AgentCards/GetCardKeys": administration,
         "agentshield.admin.v1.AgentDirectory/CreateBlueprint": administration,
         "agentshield.admin.v1.AgentDirectory/GetBlueprint": administration,
         "agentshield.admin.v1.AgentDirectory/ListBlueprints": administration,

@@ -388,6 +388,7 @@ def acts(plane: Plane) -> list[Act]:
         Act("approve an agent card", "registry.approve", register_card, approve_card, lambda: is_listed("active")),
         *of_kind("jwt"),
         *of_kind("wit"),
+        *of_kind("card"),
         Act("attest a node", "node.attest", joining, lambda: before["node"].attest(before["token"].encode(), adopt=False), attested),
         issue("renew a node", "node.renew", lambda: before["node"].renew()),
         issue("issue a certificate", "svid.x509.issue", sign),

@@ -163,9 +163,27 @@ def entries_and_identities(said: Transcript, domain, at: tuple) -> None:
     said.texts["api watch"], said.shapes["api watch"] = watch(domain, "pretty"), shape(json.loads(watch(domain, "json")))
     for kind in ("x509", "jwt", "wit"):
         said.both(f"{kind} mint", "-spiffeID", f"{domain.id}/minted", *(["-audience", "shop"] if kind == "jwt" else []), *at)
+    cards(said, domain, at)
     said.each("entry delete", ["-entryID", "web"], ["-entryID", "other"], *at)
     said.both("entry history", "-entryID", "web", *at)
     said.both("token generate", *at)
+
+
+def cards(said: Transcript, domain, at: tuple) -> None:
+    """Of the entry `web`."""
+    card, signed = domain.folder / "card.json", domain.folder / "signed.json"
+    card.write_text(json.dumps({
+        "name": "Web", "description": "", "version": "1", "capabilities": {"streaming": True},
+        "supportedInterfaces": [{"url": "https://web.example", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
+        "securitySchemes": {"svid": {"mtlsSecurityScheme": {}}}, "securityRequirements": [{"schemes": {"svid": {"list": ["call"]}}}],
+        "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
+        "skills": [{"id": "find", "name": "Find", "description": "Finds.", "tags": ["search"]}],
+    }))  # fmt: skip
+    said.both("card sign", card, "-spiffeID", f"{domain.id}/web", *at)
+    run("card", "sign", str(card), "-spiffeID", f"{domain.id}/web", "-write", str(signed), *map(str, at))
+    said.both("card verify", signed, *at)
+    said.both("card show", signed)
+    said.both("card lint", signed)
 
 
 def watch(domain, form: str) -> str:
@@ -220,7 +238,7 @@ def federation(said: Transcript, domain, at: tuple) -> None:
 
 
 def authorities(said: Transcript, domain, at: tuple) -> None:
-    for kind in ("x509", "jwt", "wit", "oauth", "entra"):
+    for kind in ("x509", "jwt", "wit", "oauth", "entra", "card"):
         show = lambda state: run_json("localauthority", kind, "show", *at)[state]["authority_id"]  # noqa: B023, E731
         for form in (said.readable, said.as_json):
             old = show("active")

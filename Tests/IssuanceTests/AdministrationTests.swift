@@ -82,7 +82,7 @@ struct AdministrationTests {
         case .x509: bundle.x509Authorities.count(where: \.isTainted)
         case .jwt: bundle.jwtAuthorities.count(where: \.isTainted)
         case .wit: bundle.witAuthorities.count(where: \.isTainted)
-        case .oauth, .entra: 0
+        case .oauth, .entra, .card: 0
         }
     }
 }

@@ -35,15 +35,28 @@ struct AuthorityScheduleTests {
         #expect(AuthoritySchedule.pruning(of: record) == record.notAfter + Self.day)
     }
 
+    static let cardRows = [
+        Row(life: 8, preparation: 5, activation: 4), Row(life: 800, preparation: 500, activation: 400),
+        Row(life: 366 * day, preparation: 213 * day, activation: 183 * day),
+    ]
+
+    @Test("a key of cards signs for half of its life, and its successor is published before", arguments: cardRows)
+    func cards(row: Row) {
+        let record = record(life: row.life, kind: .card)
+        #expect(AuthoritySchedule.preparation(of: record) == record.notAfter - row.preparation)
+        #expect(AuthoritySchedule.activation(of: record) == record.notAfter - row.activation)
+        #expect(AuthoritySchedule.pruning(of: record) == record.notAfter + Self.day)
+    }
+
     @Test func `a life that ends before it begins is due at once and overflows nothing`() {
         let record = record(life: -5)
         #expect(AuthoritySchedule.activation(of: record) == record.notAfter)
     }
 
-    private func record(life: Int64) -> AuthorityRecord {
+    private func record(life: Int64, kind: AuthorityRecord.Kind = .x509) -> AuthorityRecord {
         let start = UnixTime(seconds: 1_800_000_000)
         return AuthorityRecord(
-            kind: .x509, id: "a", keyID: nil, certificate: nil, publicKey: [], notBefore: start - 10,
+            kind: kind, id: "a", keyID: nil, certificate: nil, publicKey: [], notBefore: start - 10,
             notAfter: start + life, status: .active, createdAt: start)
     }
 }

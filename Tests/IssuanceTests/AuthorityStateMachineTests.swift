@@ -59,7 +59,7 @@ struct AuthorityStateMachineTests {
         _ = machine.prepare(fresh)
         #expect(machine.nextAction(now: Self.start) == .activate(fresh, .keyLost))
         let stored = machine.activate(fresh)
-        #expect(stored.records.map(\.status) == [.old, .active, .active, .active, .active, .active])
+        #expect(stored.records.map(\.status) == [.old, .active, .active, .active, .active, .active, .active])
         #expect(machine.nextAction(now: Self.start) == nil)
     }
 
@@ -115,7 +115,7 @@ struct AuthorityStateMachineTests {
             _ = machine.prepare(fresh)
             _ = machine.activate(fresh)
         }
-        #expect(AuthorityRecord.Kind.quick == [.x509, .jwt, .wit, .oauth])
+        #expect(AuthorityRecord.Kind.quick == [.x509, .jwt, .wit, .oauth, .card])
         #expect(machine.nextAction(now: Self.start, of: AuthorityRecord.Kind.quick) == nil)
         #expect(machine.nextAction(now: Self.start) == .prepare(.entra, .missing))
     }

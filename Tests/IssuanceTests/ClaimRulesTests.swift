@@ -323,7 +323,7 @@ struct AddedClaimsTests {
                     add.isEmpty ? .none : try ClaimRules([try ClaimRule(path: "/**", isRequired: false, add: add)])
                 return IssuanceTerms(
                     trustDomain: domain.trustDomain, time: domain.clock.now, x509: snapshot.x509, jwt: snapshot.jwt,
-                    wit: snapshot.wit, defaults: IssuanceDefaults(claims: claims),
+                    wit: snapshot.wit, card: snapshot.card, defaults: IssuanceDefaults(claims: claims),
                     randomBytes: { Array(repeating: 7, count: $0) }, revoked: nil)
             }
             func receipt() async throws -> AuditReceipt {

@@ -203,7 +203,8 @@ struct RotationTests {
     @Test func `after days of standing still everything is new at once`() async throws {
         try await TestDomain.run { domain in
             let before = try await domain.open(Authorities.Options(x509Lifetime: 60, jwtLifetime: 60))
-            let old = before.records
+            // Keys of cards live longer.
+            let old = before.records.filter { $0.kind != .card }
             domain.clock.advance(seconds: 10 * 86_400)
             let after = try await domain.open(Authorities.Options(x509Lifetime: 60, jwtLifetime: 60))
             #expect(after.records.map(\.status) == AuthorityRecord.Kind.allCases.map { _ in .active })

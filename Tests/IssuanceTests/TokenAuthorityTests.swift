@@ -241,7 +241,8 @@ struct TokenAuthorityTests {
             }
             let opened = try await domain.open()
             #expect(opened.records.prefix(known.count) == known[...])
-            #expect(opened.records.dropFirst(known.count).map(\.kind) == Self.kinds)
+            // RSA keys are left to the first round.
+            #expect(opened.records.dropFirst(known.count).map(\.kind) == [.oauth, .card, .entra])
             #expect(opened.bundle == new.bundle)
             #expect(opened.bundleRevision == new.bundleRevision)
             for kind in Self.kinds { #expect(try await verifies(sign(kind, opened, domain), keys(kind, opened))) }

@@ -25,6 +25,7 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
     case transactionChallenge
     /// By the key of a WIT-SVID, for one request or response.
     case proofToken, requestSignature, responseSignature
+    case agentCard
 
     /// The verifiers that take it, under the keys of its own trust domain; every other one refuses.
     var takers: Set<VerifierKind> {
@@ -53,6 +54,7 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .proofToken: [.proofToken]
         case .requestSignature: [.requestSignature]
         case .responseSignature: [.responseSignature]
+        case .agentCard: [.agentCard]
         }
     }
 
@@ -64,7 +66,7 @@ enum SignedKind: CaseIterable, Hashable, Sendable {
         case .witSVID: [.witSVID]
         case .root, .authority, .downstreamCA, .revocationSnapshot, .revocationList, .certificateRequest, .checkpoint,
             .logProof, .bundleDocument, .x509popResponse, .accessToken, .transactionToken, .chainingGrant,
-            .identityAssertionGrant, .blueprintAssertion, .dpopProof, .transactionChallenge, .proofToken,
+            .identityAssertionGrant, .blueprintAssertion, .dpopProof, .transactionChallenge, .agentCard, .proofToken,
             .requestSignature, .responseSignature:
             []
         }
@@ -105,6 +107,8 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
     case transactionChallenge
     /// Of requests and responses that show the WIT-SVID whose key it is.
     case proofToken, requestSignature, responseSignature
+    /// Whoever is about to call an agent.
+    case agentCard
 
     /// Whether it judges without any key of a trust domain: its verdict is about form, or about the object's own key.
     var isWithoutTrust: Bool {
@@ -112,7 +116,7 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
         case .certificateRequest, .bundleDocument, .anchor, .dpopProof: true
         case .x509SVID, .serverIdentity, .issuer, .jwtSVID, .witSVID, .revocationSnapshot, .checkpoint, .logProof,
             .x509popResponse, .x509popExchange, .x509popExternal, .accessToken, .transactionToken, .authorizationGrant,
-            .blueprintAssertion, .transactionChallenge, .federatedAssertion, .securityEvent, .proofToken,
+            .blueprintAssertion, .transactionChallenge, .federatedAssertion, .securityEvent, .agentCard, .proofToken,
             .requestSignature, .responseSignature:
             false
         }
@@ -121,13 +125,13 @@ enum VerifierKind: CaseIterable, Hashable, Sendable {
 
 /// What a private key that signs tokens is for.
 enum KeyPurpose: CaseIterable, Hashable, Sendable {
-    case x509Authority, jwt, wit, revocationSigner, workload, accessToken
+    case x509Authority, jwt, wit, revocationSigner, workload, accessToken, card
 }
 
 /// The forms of signed JSON.
 enum TokenForm: CaseIterable, Hashable, Sendable {
     case jwtSVID, witSVID, revocationSnapshot, accessToken, transactionToken, chainingGrant, identityAssertionGrant
-    case blueprintAssertion, transactionChallenge
+    case blueprintAssertion, transactionChallenge, agentCard
 
     /// The one purpose whose keys sign it.
     var purpose: KeyPurpose {
@@ -138,6 +142,7 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         // One issuer and one key set; `typ` keeps them apart.
         case .accessToken, .transactionToken, .chainingGrant, .identityAssertionGrant, .blueprintAssertion: .accessToken
         case .transactionChallenge: .workload
+        case .agentCard: .card
         }
     }
 
@@ -150,6 +155,7 @@ enum TokenForm: CaseIterable, Hashable, Sendable {
         case .accessToken: .accessToken
         case .blueprintAssertion: .blueprintAssertion
         case .transactionChallenge: .transactionChallenge
+        case .agentCard: .agentCard
         case .transactionToken: .transactionToken
         case .chainingGrant, .identityAssertionGrant: .authorizationGrant
         }

@@ -1,3 +1,4 @@
+import A2A
 import AgentShieldTesting
 import Attestation
 import AuditTrail
@@ -62,6 +63,8 @@ struct SignedWorld: Sendable {
     let challenge: X509PoPChallenge
     /// Those of the issuer of access tokens.
     var accessTokenKeys: [JWSVerificationKey]
+    /// Those that verify agent cards.
+    var cardKeys: [JWSVerificationKey]
 
     /// The issuer of access tokens.
     var tokenIssuer: String { Self.tokenIssuer(trustDomain) }
@@ -207,6 +210,11 @@ struct SignedWorld: Sendable {
             objects[kind] = Offered(
                 try grant(profile, trustDomain, subject: entry.spiffeID.string, key: tokenKey), key: tokens)
         }
+        let (cardKey, cardRecord) = try await signingKey(.card)
+        keys[.card] = JWSSigningKey(p256: cardKey, keyID: cardRecord.id)
+        let card = try await issuer.signCard(
+            for: caller, card(of: entry.spiffeID), of: entry.spiffeID, entry: entry, isEnabled: true, keySetURL: nil)
+        objects[.agentCard] = Offered(card.document.jsonBytes, key: cardKey)
         objects[.dpopProof] = Offered(
             Array(
                 try DPoPProof.sign(
@@ -222,7 +230,8 @@ struct SignedWorld: Sendable {
             revocationChain: revocationChain, oidcKeys: try oidcKeys(trustDomain, authorities),
             logKey: try NoteVerifier(vkey: log.vkey), origin: origin, leaf: leaf, candidate: popped.candidate,
             challenge: popped.challenge,
-            accessTokenKeys: try authorities.oauthKeys.map { try JWSVerificationKey(jwk: $0) })
+            accessTokenKeys: try authorities.oauthKeys.map { try JWSVerificationKey(jwk: $0) },
+            cardKeys: try authorities.cardKeys.map { try JWSVerificationKey(jwk: $0) })
     }
 
     private static func tokenIssuer(_ trustDomain: TrustDomain) -> String { "https://\(trustDomain.name)/oauth2" }
@@ -254,6 +263,15 @@ struct SignedWorld: Sendable {
 
     static func response(showing wit: String) -> WorkloadResponse {
         WorkloadResponse(status: 200, fields: MessageFields([("Workload-Identity-Token", wit)]))
+    }
+
+    /// A card with something in it that only one of the forms has, so that there are two signatures.
+    static func card(of id: SPIFFEID) throws -> CardDocument {
+        let card = AgentCard(
+            name: "Refunds", description: "", version: "1",
+            supportedInterfaces: [AgentInterface(url: "https://refunds.example", protocolBinding: .jsonRPC)], skills: []
+        )
+        return try CardDocument(card).with(identity: CardIdentity(spiffeID: id))
     }
 
     /// Where DPoP proofs are for.

@@ -20,6 +20,7 @@ import Testing
             .accessToken, .transactionToken, .chainingGrant, .identityAssertionGrant, .blueprintAssertion,
         ],
         "Standards/OAuth/DPoP/DPoPProof.swift": [.dpopProof],
+        "Standards/A2A/Cards/Signing/SignableCard.swift": [.agentCard],
         "Applications/AgentShield/Tokens/TransactionChallenge.swift": [.transactionChallenge],
         "Domain/Revocation/SignedRevocations.swift": [.revocationSnapshot],
         "Standards/TransparencyLog/SignedCheckpoint.swift": [.checkpoint, .logProof],

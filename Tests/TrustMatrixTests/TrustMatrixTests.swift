@@ -1,3 +1,4 @@
+import A2A
 import Crypto
 import JOSE
 import OAuth
@@ -82,6 +83,9 @@ struct TrustMatrixTests {
             return Offered(try SignedWorld.accessToken(issuer: world.tokenIssuer, subject: id.string, key: key))
         case .transactionChallenge:
             return Offered(try SignedWorld.transactionChallenge(world.trustDomain, key: key, chain: chain))
+        case .agentCard:
+            return Offered(
+                try SignableCard(SignedWorld.card(of: id)).signed(by: key, keySetURL: nil).jsonBytes)
         case .blueprintAssertion:
             return Offered(
                 try SignedWorld.blueprintAssertion(world.trustDomain, subject: id.string, key: key))
@@ -130,6 +134,7 @@ struct TrustMatrixTests {
         let object = try token(form, world, key: key, chain: world.revocationChain)
         var mixed = world.with(bundle)
         mixed.accessTokenKeys = [key.verificationKey]
+        mixed.cardKeys = [key.verificationKey]
         #expect(Verifiers(of: mixed).takers(of: object) == [form.taker])
     }
 
@@ -146,6 +151,7 @@ struct TrustMatrixTests {
         #expect(try keys(world.bundle.witJWKS()) == keys(.wit))
         #expect(Set(try world.oidcKeys.map { try JWSVerificationKey(jwk: $0).derSPKI }) == (try keys(.jwt)))
         #expect(Set(world.accessTokenKeys.map(\.derSPKI)) == (try keys(.accessToken)))
+        #expect(Set(world.cardKeys.map(\.derSPKI)) == (try keys(.card)))
         let document = try TrustBundle(
             parsingSPIFFEJSON: world.bundle.spiffeJSON(), trustDomain: world.trustDomain)
         #expect(Set(document.jwtAuthorities.map(\.derSPKI)) == (try keys(.jwt)))

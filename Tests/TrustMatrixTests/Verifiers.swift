@@ -1,3 +1,4 @@
+import A2A
 import Attestation
 import Crypto
 import JOSE
@@ -104,6 +105,11 @@ struct Verifiers: Sendable {
             }
             let key = try JWSVerificationKey(derSPKI: svid.leaf.publicKey.derSPKI, keyID: nil)
             _ = try challenge.verify(with: key, audience: world.tokenIssuer, now: now.seconds)
+        case .agentCard:
+            let keys = CardKeys(world.cardKeys, of: world.trustDomain)
+            let card = try CardVerifier(trusting: [keys]).verify(CardDocument(parsing: object.bytes))
+            let id = try SPIFFEID(trustDomain: world.trustDomain, path: "/agents/refund")
+            guard card.binding(to: id) == .bound(id) else { throw Refused() }
         case .federatedAssertion:
             let assertion = try UnverifiedClientAssertion(parsing: SecretText(object.text))
             let audiences = [SignedWorld.audience, BlueprintAssertion.audience]

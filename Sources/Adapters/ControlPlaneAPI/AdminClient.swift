@@ -46,7 +46,9 @@ package struct AdminClient: Sendable {
     package var localAuthorities: Spire_Api_Server_Localauthority_V1_LocalAuthority.Client<Transport> {
         .init(wrapping: client)
     }
-    /// Keys that sign access tokens.
+    /// Signatures on agent cards.
+    package var agentCards: Agentshield_Admin_V1_AgentCards.Client<Transport> { .init(wrapping: client) }
+    /// Keys that sign access tokens and agent cards.
     package var tokenAuthorities: Agentshield_Admin_V1_TokenAuthority.Client<Transport> { .init(wrapping: client) }
     /// Revocations.
     package var revocations: Agentshield_Admin_V1_Revocation.Client<Transport> { .init(wrapping: client) }

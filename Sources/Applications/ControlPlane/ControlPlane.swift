@@ -296,6 +296,7 @@ package struct ControlPlane: Sendable {
             RevocationService(register: parts.revocations, authorities: parts.authorities),
             TokenAuthorityService(authorities: parts.authorities, revocations: parts.revocations),
             DirectoryService(directory: parts.directory),
+            agentCardService(parts, addresses),
             approvalService(parts),
             agentRegistryService(parts, addresses),
             LogService(log: parts.log),
@@ -310,6 +311,7 @@ package struct ControlPlane: Sendable {
             RevocationService(register: parts.revocations, authorities: parts.authorities),
             TokenAuthorityService(authorities: parts.authorities, revocations: parts.revocations),
             DirectoryService(directory: parts.directory),
+            agentCardService(parts, addresses),
             approvalService(parts),
             agentRegistryService(parts, addresses),
             LogService(log: parts.log),
@@ -378,6 +380,12 @@ package struct ControlPlane: Sendable {
         return try IssuerKeyring(
             issuers, now: world.now, observe: { [logger] in logger.report($0) },
             fetch: { request throws(IssuerDocumentError) in try await documents.get(request) })
+    }
+
+    private func agentCardService(_ parts: Parts, _ addresses: Addresses) -> AgentCardService {
+        AgentCardService(
+            registry: parts.registry, directory: parts.directory, issuer: parts.issuer,
+            names: tokenServiceNames(addresses), now: world.now)
     }
 
     private func approvalService(_ parts: Parts) -> ApprovalService {

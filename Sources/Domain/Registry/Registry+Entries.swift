@@ -62,6 +62,13 @@ extension Registry {
             .min { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
     }
 
+    /// A valid entry that gives workloads this ID: the oldest one, should there be several.
+    package func validEntry(of id: SPIFFEID) -> RegistrationEntry? {
+        let time = now()
+        return entrySnapshot.entries(withSPIFFEID: id).filter { !$0.isExpired(at: time) }
+            .min { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
+    }
+
     var entrySnapshot: EntrySnapshot { state.withLock { $0.entries } }
 }
 

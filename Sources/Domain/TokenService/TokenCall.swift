@@ -84,6 +84,8 @@ package struct TokenServiceNames: Sendable, Hashable {
     package var backchannelEndpoint: String { base + "/oauth2/bc-authorize" }
     package var transactionEndpoint: String { base + "/oauth2/txn-authorization" }
     package var globalRevocationEndpoint: String { base + "/oauth2/global-token-revocation" }
+    /// The keys that verify agent cards.
+    package var cardKeys: String { base + "/.well-known/agent-card-keys.json" }
 
     /// What an assertion of a client may name as its audience: the issuer, as RFC 7523bis wants, or the endpoint that the
     /// client calls, as older clients write it.

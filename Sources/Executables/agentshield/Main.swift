@@ -62,6 +62,7 @@ struct AgentShieldCommand: AsyncParsableCommand {
                 subcommands: [
                     Blueprint.self, Identity.self, FederatedCredentialCommand.self, ClientCredentialCommand.self,
                     ResourceCommand.self, GrantCommand.self, ApprovalsCommand.self, RegistryCommand.self,
+                    CardCommand.self,
                 ]),
             CommandGroup(name: "Workloads", subcommands: [Run.self, API.self, SVID.self, Env.self]),
             CommandGroup(name: "Agent2Agent", subcommands: [A2ACommand.self]),

@@ -1,4 +1,4 @@
-/// The keys that sign access tokens, for administrators: what spire.api.server.localauthority.v1 is for those of SVIDs.
+/// The keys that sign access tokens and agent cards, for administrators: what spire.api.server.localauthority.v1 is for those of SVIDs.
 
 // DO NOT EDIT.
 // swift-format-ignore-file
@@ -192,7 +192,7 @@ extension Agentshield_Admin_V1_TokenAuthority {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Takes a tainted key away: every token that it signed is refused.
+        /// > Takes a tainted key away: everything that it signed is refused.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Agentshield_Admin_V1_TokenAuthorityRequest` messages.
@@ -287,7 +287,7 @@ extension Agentshield_Admin_V1_TokenAuthority {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Takes a tainted key away: every token that it signed is refused.
+        /// > Takes a tainted key away: everything that it signed is refused.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Agentshield_Admin_V1_TokenAuthorityRequest` message.
@@ -380,7 +380,7 @@ extension Agentshield_Admin_V1_TokenAuthority {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Takes a tainted key away: every token that it signed is refused.
+        /// > Takes a tainted key away: everything that it signed is refused.
         ///
         /// - Parameters:
         ///   - request: A `Agentshield_Admin_V1_TokenAuthorityRequest` message.
@@ -687,7 +687,7 @@ extension Agentshield_Admin_V1_TokenAuthority {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Takes a tainted key away: every token that it signed is refused.
+        /// > Takes a tainted key away: everything that it signed is refused.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Agentshield_Admin_V1_TokenAuthorityRequest` message.
@@ -859,7 +859,7 @@ extension Agentshield_Admin_V1_TokenAuthority {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Takes a tainted key away: every token that it signed is refused.
+        /// > Takes a tainted key away: everything that it signed is refused.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Agentshield_Admin_V1_TokenAuthorityRequest` message.
@@ -1010,7 +1010,7 @@ extension Agentshield_Admin_V1_TokenAuthority.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Takes a tainted key away: every token that it signed is refused.
+    /// > Takes a tainted key away: everything that it signed is refused.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Agentshield_Admin_V1_TokenAuthorityRequest` message.
@@ -1171,7 +1171,7 @@ extension Agentshield_Admin_V1_TokenAuthority.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Takes a tainted key away: every token that it signed is refused.
+    /// > Takes a tainted key away: everything that it signed is refused.
     ///
     /// - Parameters:
     ///   - message: request message to send.

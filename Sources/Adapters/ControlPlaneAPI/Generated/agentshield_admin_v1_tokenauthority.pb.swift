@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// The keys that sign access tokens, for administrators: what spire.api.server.localauthority.v1 is for those of SVIDs.
+/// The keys that sign access tokens and agent cards, for administrators: what spire.api.server.localauthority.v1 is for those of SVIDs.
 
 package import SwiftProtobuf
 
@@ -27,7 +27,7 @@ package nonisolated struct Agentshield_Admin_V1_GetTokenAuthorityStateRequest: S
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// oauth (ES256) or entra (RS256).
+  /// oauth (ES256), entra (RS256) or card (ES256).
   package var kind: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()

@@ -107,6 +107,10 @@ package enum AuthorizationTable {
             "Taint": administrators,
             "Revoke": administrators,
         ],
+        "agentshield.admin.v1.AgentCards": [
+            "SignCard": administrators,
+            "GetCardKeys": administrators,
+        ],
         "agentshield.admin.v1.Revocation": [
             "Revoke": administrators,
             "Unrevoke": administrators,

@@ -28,6 +28,7 @@ struct HTTPSListener: Sendable {
         router.get("health") { _, _ in "ok\n" }
         LogReadPath(log: log).register(on: router)
         BundleEndpoint(authorities: authorities).register(on: router)
+        AgentCardKeys(authorities: authorities).register(on: router)
         discovery?.register(on: router)
         tokens.register(on: router)
         approvals?.register(on: router)

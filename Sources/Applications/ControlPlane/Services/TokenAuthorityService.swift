@@ -3,7 +3,8 @@ import GRPCCore
 import Issuance
 import Revocation
 
-/// `agentshield.admin.v1.TokenAuthority`: an administrator's hand on the keys that sign access tokens.
+/// `agentshield.admin.v1.TokenAuthority`: an administrator's hand on the keys that sign access tokens and agent
+/// cards.
 struct TokenAuthorityService: Agentshield_Admin_V1_TokenAuthority.SimpleServiceProtocol {
     let authorities: Authorities
     let revocations: RevocationRegister
@@ -57,7 +58,7 @@ struct TokenAuthorityService: Agentshield_Admin_V1_TokenAuthority.SimpleServiceP
             $0.kind == kind && $0.id.utf8.elementsEqual(request.authorityID.utf8)
         }), record.status == .old, record.isTainted {
             do throws(RevocationRegisterError) {
-                // The ID of a key for tokens is its thumbprint.
+                // The ID of such a key is its thumbprint.
                 _ = try await revocations.revoke(
                     .key(record.id), reason: "its authority was revoked",
                     expiresAt: record.notAfter, latestEnd: record.notAfter, by: caller.audit,
@@ -85,7 +86,7 @@ struct TokenAuthorityService: Agentshield_Admin_V1_TokenAuthority.SimpleServiceP
     /// Only the kinds that SPIRE's API does not have: those of SVIDs are administered there.
     private static func kind(_ name: String) throws(RPCError) -> AuthorityRecord.Kind {
         guard let kind = AuthorityRecord.Kind(rawValue: name), !kind.isInBundle else {
-            throw RPCError(code: .invalidArgument, message: "a kind of keys for access tokens is `oauth` or `entra`")
+            throw RPCError(code: .invalidArgument, message: "a kind of keys is `oauth`, `entra` or `card`")
         }
         return kind
     }

@@ -22,6 +22,7 @@ package struct EventType: RawRepresentable, Sendable, Hashable, CustomStringConv
     package static let witSVIDIssue = EventType("svid.wit.issue")
     package static let witSVIDMint = EventType("svid.wit.mint")
     package static let downstreamCAIssue = EventType("ca.downstream.issue")
+    package static let agentCardSign = EventType("agent_card.sign")
     package static let authorityPrepare = EventType("authority.prepare")
     package static let authorityActivate = EventType("authority.activate")
     package static let authorityTaint = EventType("authority.taint")

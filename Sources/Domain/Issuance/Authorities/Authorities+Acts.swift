@@ -48,7 +48,7 @@ extension Authorities {
             } else {
                 record = try selfSigned(keyID, key, at: time, consuming: receipt)
             }
-        case .jwt, .wit, .oauth, .entra: record = try tokenKey(kind, keyID, key, at: time)
+        case .jwt, .wit, .oauth, .entra, .card: record = try tokenKey(kind, keyID, key, at: time)
         }
         var machine = snapshot.machine
         let displaced = machine.record(kind, .prepared)?.keyID
@@ -160,7 +160,12 @@ extension Authorities {
         } catch {
             throw .keys(.damaged(keyID.string))
         }
-        let lifetime = kind.isInBundle ? options.jwtLifetime : options.tokenLifetime
+        let lifetime =
+            switch kind {
+            case .x509, .jwt, .wit: options.jwtLifetime
+            case .oauth, .entra: options.tokenLifetime
+            case .card: options.cardLifetime
+            }
         return AuthorityRecord(
             kind: kind, id: verificationKey.jwk.thumbprintBase64URL, keyID: keyID, certificate: nil,
             publicKey: verificationKey.derSPKI, notBefore: UnixTime(seconds: time.seconds),

@@ -15,18 +15,21 @@ package final class Authorities: Sendable {
         package var jwtLifetime: Int64
         /// Of keys for access tokens.
         package var tokenLifetime: Int64
+        /// Of keys for agent cards.
+        package var cardLifetime: Int64
         /// Seconds, the bundle's refresh hint.
         package var refreshHint: Int64
 
-        /// A day for all kinds, as in SPIRE. The hint is a tenth of the shorter life of what is in the bundle, within a
+        /// A day for all kinds, as in SPIRE, but for keys of cards, which have to verify for as long as cards lie about. The hint is a tenth of the shorter life of what is in the bundle, within a
         /// second and five minutes.
         package init(
             x509Lifetime: Int64 = 86_400, jwtLifetime: Int64 = 86_400, tokenLifetime: Int64 = 86_400,
-            refreshHint: Int64? = nil
+            cardLifetime: Int64 = 365 * 86_400, refreshHint: Int64? = nil
         ) {
             self.x509Lifetime = x509Lifetime
             self.jwtLifetime = jwtLifetime
             self.tokenLifetime = tokenLifetime
+            self.cardLifetime = cardLifetime
             self.refreshHint = refreshHint ?? min(300, max(1, min(x509Lifetime, jwtLifetime) / 10))
         }
     }
@@ -106,6 +109,12 @@ package final class Authorities: Sendable {
 
     /// The key that signs access tokens in the form of Microsoft Entra now; nil while none can.
     package var entraActive: TokenSigningAuthority? { snapshot.entra }
+
+    /// The key that signs agent cards now; nil while none can.
+    package var cardActive: CardSigningAuthority? { snapshot.card }
+
+    /// What verifiers of agent cards have to know: the key that signs now first, then the next one, then former ones.
+    package var cardKeys: [JWK] { snapshot.cardKeys.map(TokenKeys.published) }
 
     /// The public keys for access tokens of both kinds.
     package var tokenKeys: TokenKeys { snapshot.tokenKeys }

@@ -14,11 +14,13 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
         case oauth
         /// A signing key for access tokens in the form of Microsoft Entra, whose readers know RS256 alone.
         case entra
+        /// A signing key for agent cards.
+        case card
 
         /// What its keys are for.
         package var algorithm: AuthorityKey.Algorithm {
             switch self {
-            case .x509, .jwt, .wit, .oauth: .p256
+            case .x509, .jwt, .wit, .oauth, .card: .p256
             case .entra: .rsa2048
             }
         }
@@ -26,12 +28,12 @@ package struct AuthorityRecord: Sendable, Hashable, Identifiable {
         /// Those whose keys are made in no time.
         static let quick = allCases.filter { $0.algorithm == .p256 }
 
-        /// Whether its public keys are in the trust domain's bundle. Those for access tokens never are: they are published
-        /// by the issuer of the tokens, and no verifier of SVIDs may take them.
+        /// Whether its public keys are in the trust domain's bundle. Those for access tokens and for agent cards never are:
+        /// they are published in sets of their own, and no verifier of SVIDs may take them.
         package var isInBundle: Bool {
             switch self {
             case .x509, .jwt, .wit: true
-            case .oauth, .entra: false
+            case .oauth, .entra, .card: false
             }
         }
     }

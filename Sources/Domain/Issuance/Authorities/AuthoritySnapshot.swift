@@ -16,7 +16,10 @@ final class AuthoritySnapshot: Sendable {
     let wit: WITSigningAuthority?
     let oauth: TokenSigningAuthority?
     let entra: TokenSigningAuthority?
+    let card: CardSigningAuthority?
     let tokenKeys: TokenKeys
+    /// What verifies agent cards.
+    let cardKeys: [JWSVerificationKey]
     let bundle: TrustBundle
     /// The half of the bundle that verifies X.509-SVIDs.
     let x509Bundle: X509Bundle
@@ -54,7 +57,7 @@ final class AuthoritySnapshot: Sendable {
                         isTainted: record.isTainted)
                 else { throw .damaged(id: record.id) }
                 witKeys.append(key)
-            case .oauth, .entra:
+            case .oauth, .entra, .card:
                 // INVARIANT: nothing of these enters the bundle.
                 continue
             }
@@ -65,6 +68,7 @@ final class AuthoritySnapshot: Sendable {
             sequenceNumber: UInt64(max(0, machine.stored.bundleRevision)))
         x509Bundle = bundle.x509Bundle
         tokenKeys = try TokenKeys(machine.stored.records, previous: previous?.tokenKeys)
+        cardKeys = try TokenKeys.keys(.card, machine.stored.records)
 
         let active = { (kind: AuthorityRecord.Kind) -> (AuthorityRecord, P256.Signing.PrivateKey)? in
             guard let record = machine.record(kind, .active),
@@ -114,6 +118,15 @@ final class AuthoritySnapshot: Sendable {
         }
         oauth = try Self.tokenSigner(.oauth, machine, keys, previous?.oauth)
         entra = try Self.tokenSigner(.entra, machine, keys, previous?.entra)
+        if let (record, key) = active(.card) {
+            if let old = previous?.card, old.id == record.id {
+                card = old
+            } else {
+                card = CardSigningAuthority(id: record.id, notAfter: record.notAfter, key: key)
+            }
+        } else {
+            card = nil
+        }
     }
 
     private static func tokenSigner(

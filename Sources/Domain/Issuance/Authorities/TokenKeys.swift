@@ -35,13 +35,14 @@ package struct TokenKeys: Sendable {
         Dictionary(keys.map { ($0.keyID ?? "", $0) }) { first, _ in first }
     }
 
-    private static func published(_ key: JWSVerificationKey) -> JWK {
+    static func published(_ key: JWSVerificationKey) -> JWK {
         var jwk = key.jwk
         jwk.use = "sig"
         return jwk
     }
 
-    private static func keys(
+    /// Those of one kind; the key that signs now stands first, then the next one, then the latest old one.
+    static func keys(
         _ kind: AuthorityRecord.Kind, _ records: [AuthorityRecord]
     ) throws(AuthoritiesError) -> [JWSVerificationKey] {
         let algorithm: JWSAlgorithm =

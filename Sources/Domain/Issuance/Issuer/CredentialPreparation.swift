@@ -30,11 +30,11 @@ extension CredentialPreparation {
 
 /// What an issuance is about, in the words of the log.
 struct IssuanceSubject: Sendable {
-    /// `x509-svid`, `jwt-svid`, `wit-svid` or `x509-authority`.
+    /// `x509-svid`, `jwt-svid`, `wit-svid`, `x509-authority` or `agent-card`.
     let kind: String
     /// The identity that the credential is for.
     let id: SPIFFEID
-    /// Hex SHA-256 of what the caller sent: the public key or the audience.
+    /// Hex SHA-256 of what the caller sent: the public key, the audience or the card.
     var argsHash: String?
     /// The registration entry that allows it.
     var entryID: String?

@@ -1,3 +1,4 @@
+package import A2A
 package import AuditTrail
 package import SPIFFE
 
@@ -14,6 +15,14 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
     case notANodeID
     /// The registration entry no longer holds.
     case entryExpired
+    /// No registration entry gives an agent this SPIFFE ID.
+    case noEntry
+    /// The agent is disabled, retired or has ended.
+    case agentNotEnabled
+    /// The agent card may not be signed.
+    case card(CardSigningError)
+    /// The agent card is another agent's.
+    case otherAgentsCard
     /// The registration entry does not make its workload a downstream control plane.
     case notDownstream
     /// The request names no URI or more than one; a minted SVID takes its ID from there.
@@ -54,7 +63,7 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
         switch self {
         case .otherTrustDomain, .rootPath, .reservedID, .notANodeID, .entryExpired, .notDownstream, .uriCount,
             .badSPIFFEID, .notTheTrustDomainID, .revoked, .negativeLifetime, .audience, .claims,
-            .publicKey, .certificate:
+            .publicKey, .certificate, .noEntry, .agentNotEnabled, .card, .otherAgentsCard:
             true
         case .noAuthority, .badRandomness, .intentNotRecorded, .signingFailed, .selfCheckFailed, .outcomeNotRecorded:
             false
@@ -69,6 +78,10 @@ package enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible 
         case .reservedID: "SPIFFE IDs below `/spire` are reserved"
         case .notANodeID: "a node's SPIFFE ID is below `/spire/agent`"
         case .entryExpired: "the registration entry has expired"
+        case .noEntry: "no registration entry has this SPIFFE ID"
+        case .agentNotEnabled: "the agent is not enabled"
+        case .card(let error): "the card cannot be signed: \(error.description)"
+        case .otherAgentsCard: "the card is another agent's"
         case .notDownstream: "the registration entry is not downstream"
         case .uriCount(let count): "the certificate request has \(count) URI names instead of one"
         case .badSPIFFEID(let error): error.description

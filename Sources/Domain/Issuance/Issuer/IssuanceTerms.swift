@@ -10,6 +10,7 @@ struct IssuanceTerms {
     let x509: X509SigningAuthority?
     let jwt: JWTSigningAuthority?
     let wit: WITSigningAuthority?
+    let card: CardSigningAuthority?
     let defaults: IssuanceDefaults
     let randomBytes: RandomBytes
     /// What is revoked at that moment; nil where nothing ever is.

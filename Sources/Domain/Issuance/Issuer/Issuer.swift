@@ -1,3 +1,4 @@
+package import A2A
 package import AuditTrail
 package import Registry
 import Revocation
@@ -126,12 +127,28 @@ package struct Issuer: Sendable {
         }
     }
 
+    /// An agent card of the agent with this ID, signed by the trust domain's card key.
+    ///
+    /// - Parameters:
+    ///   - entry: the registration entry that gives the agent its identity; nil if there is none.
+    ///   - isEnabled: whether the agent directory has nothing against the agent.
+    ///   - keySetURL: where the keys of cards are published, as a hint for verifiers.
+    package func signCard(
+        for caller: IssuanceCaller, _ document: CardDocument, of id: SPIFFEID, entry: RegistrationEntry?,
+        isEnabled: Bool, keySetURL: String?
+    ) async throws(IssuanceError) -> SignedCard {
+        let subject = IssuanceSubject(kind: "agent-card", id: id, entryID: entry?.id)
+        return try await issue(.agentCardSign, for: caller, asking: subject) { terms throws(IssuanceError) in
+            try CardPreparation(document, of: id, entry, isEnabled: isEnabled, keySetURL: keySetURL, terms)
+        }
+    }
+
     /// What holds for an issuance that begins now.
     func terms() -> IssuanceTerms {
         let snapshot = authorities.snapshot
         return IssuanceTerms(
             trustDomain: authorities.trustDomain, time: now(), x509: snapshot.x509, jwt: snapshot.jwt,
-            wit: snapshot.wit, defaults: defaults, randomBytes: randomBytes,
+            wit: snapshot.wit, card: snapshot.card, defaults: defaults, randomBytes: randomBytes,
             revoked: revocations?.revoked)
     }
 }

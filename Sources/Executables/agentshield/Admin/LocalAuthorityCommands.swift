@@ -14,7 +14,7 @@ struct LocalAuthority: AsyncParsableCommand {
             """,
         subcommands: [
             X509Authorities.self, JWTAuthorities.self, WITAuthorities.self, OAuthAuthorities.self,
-            EntraAuthorities.self,
+            EntraAuthorities.self, CardAuthorities.self,
         ])
 }
 

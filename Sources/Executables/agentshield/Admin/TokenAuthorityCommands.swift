@@ -8,39 +8,46 @@ import SPIFFE
 private typealias TokenAuthorityAPI = Agentshield_Admin_V1_TokenAuthority.Client<PeerClientTransport>
 private typealias TokenAuthorityState = Agentshield_Admin_V1_TokenAuthorityState
 
-/// A kind of keys for access tokens: what the commands of both are made of.
+/// A kind of keys for access tokens or agent cards: what the commands of all are made of.
 protocol TokenAuthorityKind {
     /// Its name on the command line, on the wire and in the log.
     static var name: String { get }
-    /// Whose tokens the keys sign, for the help.
-    static var tokens: String { get }
+    /// What the keys sign, for the help.
+    static var signed: String { get }
 }
 
 /// ES256, under our own issuer.
 enum OAuthKeys: TokenAuthorityKind {
     static let name = "oauth"
-    static let tokens = "access tokens"
+    static let signed = "access tokens"
 }
 
 /// RS256, in the form of Microsoft Entra.
 enum EntraKeys: TokenAuthorityKind {
     static let name = "entra"
-    static let tokens = "access tokens in the form of Microsoft Entra"
+    static let signed = "access tokens in the form of Microsoft Entra"
+}
+
+/// ES256, for agent cards.
+enum AgentCardKeys: TokenAuthorityKind {
+    static let name = "card"
+    static let signed = "agent cards"
 }
 
 typealias OAuthAuthorities = TokenAuthorities<OAuthKeys>
 typealias EntraAuthorities = TokenAuthorities<EntraKeys>
+typealias CardAuthorities = TokenAuthorities<AgentCardKeys>
 
 struct TokenAuthorities<Kind: TokenAuthorityKind>: AsyncParsableCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
-            commandName: Kind.name, abstract: "Keys of \(Kind.tokens).",
+            commandName: Kind.name, abstract: "Keys of \(Kind.signed).",
             subcommands: [Show.self, Prepare.self, Activate.self, Taint.self, Revoke.self])
     }
 
     struct Show: AsyncParsableCommand {
         static var configuration: CommandConfiguration {
-            CommandConfiguration(commandName: "show", abstract: "Shows the keys of \(Kind.tokens).")
+            CommandConfiguration(commandName: "show", abstract: "Shows the keys of \(Kind.signed).")
         }
         @OptionGroup private var admin: AdminOptions
         @OptionGroup private var format: OutputOptions
@@ -67,7 +74,7 @@ struct TokenAuthorities<Kind: TokenAuthorityKind>: AsyncParsableCommand {
         static var configuration: CommandConfiguration {
             CommandConfiguration(
                 commandName: "prepare",
-                abstract: "Makes a new key of \(Kind.tokens) and publishes it; it does not sign yet.")
+                abstract: "Makes a new key of \(Kind.signed) and publishes it; it does not sign yet.")
         }
         @OptionGroup private var admin: AdminOptions
         @OptionGroup private var format: OutputOptions
@@ -84,7 +91,7 @@ struct TokenAuthorities<Kind: TokenAuthorityKind>: AsyncParsableCommand {
     struct Activate: AsyncParsableCommand {
         static var configuration: CommandConfiguration {
             CommandConfiguration(
-                commandName: "activate", abstract: "Lets the prepared key of \(Kind.tokens) sign from now on.")
+                commandName: "activate", abstract: "Lets the prepared key of \(Kind.signed) sign from now on.")
         }
         @OptionGroup private var act: TokenAuthorityAct
 
@@ -96,7 +103,7 @@ struct TokenAuthorities<Kind: TokenAuthorityKind>: AsyncParsableCommand {
     struct Taint: AsyncParsableCommand {
         static var configuration: CommandConfiguration {
             CommandConfiguration(
-                commandName: "taint", abstract: "Marks an old key of \(Kind.tokens), before it is revoked.")
+                commandName: "taint", abstract: "Marks an old key of \(Kind.signed), before it is revoked.")
         }
         @OptionGroup private var act: TokenAuthorityAct
 
@@ -109,7 +116,7 @@ struct TokenAuthorities<Kind: TokenAuthorityKind>: AsyncParsableCommand {
         static var configuration: CommandConfiguration {
             CommandConfiguration(
                 commandName: "revoke",
-                abstract: "Takes a tainted key of \(Kind.tokens) away: what it signed is refused at once.")
+                abstract: "Takes a tainted key of \(Kind.signed) away: what it signed is refused at once.")
         }
         @OptionGroup private var act: TokenAuthorityAct
 
