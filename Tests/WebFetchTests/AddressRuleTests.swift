@@ -69,6 +69,7 @@ struct AddressRuleTests {
         let kinds: [AddressKind] = [.global, .privateUse, .loopback, .refused]
         #expect(kinds.map(AddressRule.any.allows) == [true, true, true, true])
         #expect(kinds.map(AddressRule.global.allows) == [true, false, false, false])
+        #expect(kinds.map(AddressRule.globalOrLoopback.allows) == [true, false, true, false])
         #expect(kinds.map(AddressRule.globalOrPrivate.allows) == [true, true, true, false])
         #expect(kinds.map(AddressRule.loopback.allows) == [false, false, true, false])
     }

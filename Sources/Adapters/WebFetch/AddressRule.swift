@@ -6,6 +6,8 @@ package enum AddressRule: Sendable, Equatable {
     case any
     /// Those that everybody in the internet can reach.
     case global
+    /// Those of this machine too.
+    case globalOrLoopback
     /// Those of private networks and of this machine too.
     case globalOrPrivate
     /// Those of this machine alone.
@@ -15,6 +17,7 @@ package enum AddressRule: Sendable, Equatable {
         switch self {
         case .any: true
         case .global: kind == .global
+        case .globalOrLoopback: kind == .global || kind == .loopback
         case .globalOrPrivate: kind == .global || kind == .privateUse || kind == .loopback
         case .loopback: kind == .loopback
         }

@@ -53,13 +53,7 @@ final class DocumentHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let tls = error as? NIOSSLError, case .handshakeFailed = tls {
-            fail(context, .unverified("\(error)"))
-        } else if error is NIOSSLExtraError {
-            fail(context, .unverified("\(error)"))
-        } else {
-            fail(context, .unreachable("\(error)"))
-        }
+        fail(context, WebFetchError(connection: error))
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -78,5 +72,18 @@ final class DocumentHandler: ChannelInboundHandler {
     private func fail(_ context: ChannelHandlerContext, _ error: WebFetchError) {
         answer.fail(error)
         context.close(promise: nil)
+    }
+}
+
+extension WebFetchError {
+    /// What an error of a connection means.
+    init(connection error: any Error) {
+        if let tls = error as? NIOSSLError, case .handshakeFailed = tls {
+            self = .unverified("\(error)")
+        } else if error is NIOSSLExtraError {
+            self = .unverified("\(error)")
+        } else {
+            self = .unreachable("\(error)")
+        }
     }
 }

@@ -1,12 +1,12 @@
 import Glibc
-import NIOCore
+package import NIOCore
 
 /// What a host stands for, as the operating system resolves it.
-enum HostAddresses {
-    typealias Resolve = @Sendable (_ host: String, _ port: Int) throws -> [SocketAddress]
+package enum HostAddresses {
+    package typealias Resolve = @Sendable (_ host: String, _ port: Int) throws -> [SocketAddress]
 
     /// All addresses of a name, or the one of an address in any form that the system reads; blocks.
-    @Sendable static func resolve(_ host: String, port: Int) throws -> [SocketAddress] {
+    @Sendable package static func resolve(_ host: String, port: Int) throws -> [SocketAddress] {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
