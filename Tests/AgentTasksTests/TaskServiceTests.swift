@@ -13,6 +13,7 @@ struct Agent {
 
     init(
         store: any TaskStore = InMemoryTaskStore(), rules: CallRules = CallRules(.anybody),
+        push: (any PushNotifying)? = nil,
         change: (inout TaskServiceSettings) -> Void = { _ in },
         _ handle: @escaping @Sendable (AgentTurn) async throws -> Void
     ) {
@@ -26,7 +27,7 @@ struct Agent {
         let clock = Mutex<Int64>(1_700_000_000_000)
         self.store = store
         service = TaskService(
-            handler: Handler(body: handle), store: store, settings: settings,
+            handler: Handler(body: handle), store: store, settings: settings, push: push,
             now: {
                 clock.withLock { time in
                     time += 1

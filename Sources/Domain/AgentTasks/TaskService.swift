@@ -12,6 +12,7 @@ package final class TaskService: A2AServing {
     package let settings: TaskServiceSettings
     let store: any TaskStore
     let push: (any PushNotifying)?
+    private let outbox = PushOutbox()
     private let handler: any AgentHandler
     private let extendedCard: (@Sendable (A2ACaller) async throws -> [UInt8]?)?
     private let report: @Sendable (Report) -> Void
@@ -424,7 +425,12 @@ package final class TaskService: A2AServing {
         if let id = config.id, !Identifier.isAcceptable(id) {
             throw .invalid(FieldViolation("id", "is too long or has control characters"))
         }
-        try await push.check(config)
+        do throws(A2AError) {
+            try await push.check(config)
+        } catch {
+            // Inside of a message the configuration stands deeper.
+            throw taskID == nil ? error.inside("configuration.taskPushNotificationConfig") : error
+        }
         config.id = config.id ?? Identifier.fresh()
         config.taskID = taskID
         config.tenant = nil
@@ -447,11 +453,16 @@ package final class TaskService: A2AServing {
     private func published(_ live: LiveTask, _ events: [PublishedEvent]) {
         guard let push else { return }
         let key = live.key
+        guard outbox.add(events, of: key) else { return }
         Task {
-            do throws(TaskStoreError) {
-                for config in try await store.pushConfigs(of: key) { push.notify(events, task: key, config: config) }
-            } catch {
-                report(.pushConfigsUnreadable(taskID: key.id, error))
+            while let events = outbox.next(of: key) {
+                do throws(TaskStoreError) {
+                    for config in try await store.pushConfigs(of: key) {
+                        push.notify(events, task: key, config: config)
+                    }
+                } catch {
+                    report(.pushConfigsUnreadable(taskID: key.id, error))
+                }
             }
         }
     }
@@ -647,5 +658,13 @@ extension TaskQuery.Position {
         let parts = text.split(separator: ":", maxSplits: 1)
         guard parts.count == 2, let milliseconds = Int64(parts[0]) else { return nil }
         self.init(changedAt: UnixTime(milliseconds: milliseconds), id: String(parts[1]))
+    }
+}
+
+extension A2AError {
+    /// The refusal of a request in which the one that was judged stands at a path.
+    fileprivate func inside(_ path: String) -> A2AError {
+        guard !violations.isEmpty else { return self }
+        return .invalid(violations.map { FieldViolation("\(path).\($0.field)", $0.problem) })
     }
 }
