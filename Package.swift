@@ -125,6 +125,8 @@ let adapters: [Target] = [
         [
             "A2A", "AgentTasks", "JOSE", "SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, hummingbird, httpTypes,
             httpClient, nioCore, nioPosix, nioHTTP1, nioSSL, crypto,
+            "A2A", "AgentTasks", "JOSE", "OAuth", "SPIFFE", "WebFetch", grpcCore, grpcProtobuf, protobuf, hummingbird,
+            httpTypes, nioCore, crypto,
         ]),
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, logging]),
@@ -216,6 +218,13 @@ let testTargets: [Target] = [
     tests(
         "A2ATransportTests",
         ["A2ATransport", "A2A", "AgentShieldTesting", "AgentTasks", "JOSE", "PeerRPC", grpcCore, protobuf]),
+    tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
+    tests(
+        "A2ATransportTests",
+        [
+            "A2ATransport", "A2A", "AgentTasks", "JOSE", "SPIFFE", "WebFetch", protobuf, crypto,
+            hummingbird, httpTypes, nioCore, nioPosix, nioHTTP1, nioSSL,
+        ]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),
     tests(
