@@ -89,7 +89,6 @@ let domain: [Target] = [
             "Issuance", "Revocation", crypto,
         ]),
     library("Domain", "AgentTasks", ["A2A", "JOSE", "SPIFFE", crypto]),
-    library("Domain", "Issuance", ["SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
     library(
         "Domain", "Issuance",
         ["A2A", "SPIFFE", "JOSE", "AuditTrail", "Registry", "Revocation", crypto, cryptoExtras]),
@@ -123,10 +122,8 @@ let adapters: [Target] = [
     library(
         "Adapters", "A2ATransport",
         [
-            "A2A", "AgentTasks", "JOSE", "SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, hummingbird, httpTypes,
-            httpClient, nioCore, nioPosix, nioHTTP1, nioSSL, crypto,
-            "A2A", "AgentTasks", "JOSE", "OAuth", "SPIFFE", "WebFetch", grpcCore, grpcProtobuf, protobuf, hummingbird,
-            httpTypes, nioCore, crypto,
+            "A2A", "AgentTasks", "JOSE", "SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, hummingbird,
+            httpTypes, httpClient, nioCore, nioPosix, nioHTTP1, nioSSL, crypto, "OAuth", "WebFetch",
         ]),
     library(
         "Adapters", "ControlPlaneAPI", ["SPIFFE", "PeerRPC", grpcCore, grpcProtobuf, protobuf, logging]),
@@ -160,7 +157,8 @@ let applications: [Target] = [
         [
             "A2A", "JOSE", "OAuth", "SPIFFE", "AgentTasks", "Authentication", "A2ATransport", "PeerTLS", "PeerHTTP",
             "CredentialClient", "TaskStorage", "WorkloadAPI", nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird,
-            hummingbirdCore, hummingbirdTLS, httpClient, httpTypes, logging, "WIMSE", lifecycle, crypto,
+            hummingbirdCore, hummingbirdTLS, httpClient, httpTypes, logging, "WIMSE", lifecycle, crypto, "PeerRPC",
+            grpcCore, grpcTransport,
         ]),
     library(
         "Applications", "AgentShieldTesting",
@@ -184,7 +182,7 @@ let executables: [Target] = [
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),
     .executableTarget(
         name: "DemoAgent",
-        dependencies: ["AgentShield", argumentParser, hummingbird, lifecycle, logging, unixSignals, nioCore],
+        dependencies: ["A2A", "AgentShield", "AgentTasks", argumentParser, hummingbird, lifecycle, logging, unixSignals, nioCore],
         path: "Examples/swift/DemoAgent", swiftSettings: houseSettings),
 ]
 
@@ -217,13 +215,9 @@ let testTargets: [Target] = [
     tests("A2ATests", ["A2A", "JOSE", "SPIFFE", crypto]),
     tests(
         "A2ATransportTests",
-        ["A2ATransport", "A2A", "AgentShieldTesting", "AgentTasks", "JOSE", "PeerRPC", grpcCore, protobuf]),
-    tests("A2ATests", ["A2A", "JOSE", "SPIFFE"]),
-    tests(
-        "A2ATransportTests",
         [
-            "A2ATransport", "A2A", "AgentTasks", "JOSE", "SPIFFE", "WebFetch", protobuf, crypto,
-            hummingbird, httpTypes, nioCore, nioPosix, nioHTTP1, nioSSL,
+            "AgentShieldTesting", "PeerRPC", grpcCore, "A2ATransport", "A2A", "AgentTasks", "JOSE", "SPIFFE",
+            "WebFetch", protobuf, crypto, hummingbird, httpTypes, nioCore, nioPosix, nioHTTP1, nioSSL,
         ]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),

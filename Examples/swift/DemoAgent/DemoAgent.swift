@@ -8,7 +8,7 @@ import Glibc
         commandName: "demo-agent",
         abstract: "Two AI agents that know each other by SPIFFE ID.",
         discussion: "The Workload API is found by SPIFFE_ENDPOINT_SOCKET.",
-        subcommands: [Serve.self, Call.self, Ask.self, Prove.self])
+        subcommands: [Serve.self, Call.self, Ask.self, Prove.self, ServeTasks.self, Assign.self])
 
     static func main() async {
         do {

@@ -76,13 +76,18 @@ extension JSONValue {
 }
 
 extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByStringLiteral {
+    /// `null`.
     public init(nilLiteral: ()) { self = .null }
+    /// A truth value.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
+    /// A text.
     public init(stringLiteral value: String) { self = .string(value) }
 }
 
 extension JSONValue: ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
+    /// A whole number.
     public init(integerLiteral value: Int64) { self = .number(JSONNumber(value)) }
+    /// An array of these.
     public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
 
     /// An object; a name written twice keeps its first place and its last value.

@@ -1,6 +1,8 @@
 public import A2A
 package import A2ATransport
 public import AgentTasks
+import GRPCCore
+import GRPCNIOTransportHTTP2Posix
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -8,6 +10,7 @@ import HummingbirdTLS
 public import Logging
 public import NIOSSL
 import PeerHTTP
+import PeerRPC
 import SPIFFE
 public import ServiceLifecycle
 import TaskStorage
@@ -29,8 +32,10 @@ public final class A2AServer: Service {
     public struct Settings: Sendable {
         /// The address to listen on.
         public var host = "127.0.0.1"
-        /// The port; 0 for any that is free.
+        /// The port of JSON-RPC and HTTP+JSON; 0 for any that is free.
         public var port = 0
+        /// The port of gRPC; without one there is no gRPC.
+        public var grpcPort: Int?
         /// Where the agent stands below its host, without a slash at the end; empty for the root.
         public var path = ""
         /// The directory for the agent's tasks; without one they end with the process.
@@ -41,6 +46,8 @@ public final class A2AServer: Service {
         public var tasks: TaskServiceSettings
         /// The card for callers that have proved who they are.
         public var extendedCard: (@Sendable (A2ACaller) async throws -> AgentCard?)?
+        /// Whether push notifications may go to this machine, without TLS too; for tests only.
+        public var allowsLoopbackReceivers = false
         /// The most bytes of a request.
         public var maximumBodySize = 8 << 20
 
@@ -53,6 +60,7 @@ public final class A2AServer: Service {
     private let security: Security
     private let settings: Settings
     private let service: TaskService
+    private let push: PushNotifier?
     private let responder: A2AHTTPResponder<BasicRequestContext>
     private let logger: Logger
     private let onReady: @Sendable (Int) async -> Void
@@ -73,8 +81,7 @@ public final class A2AServer: Service {
 
     package init(
         card: AgentCard, publishing published: PublishedCard, handler: any AgentHandler, security: Security,
-        settings: Settings, push: (any PushNotifying)? = nil, logger: Logger,
-        onReady: @escaping @Sendable (Int) async -> Void
+        settings: Settings, logger: Logger, onReady: @escaping @Sendable (Int) async -> Void
     ) throws(AgentShieldError) {
         let store: SQLiteTaskStore
         do {
@@ -87,11 +94,11 @@ public final class A2AServer: Service {
         tasks.inputModes = card.defaultInputModes
         tasks.outputModes = card.defaultOutputModes
         for known in card.capabilities.extensions { tasks.extensions[known.uri] = known.required }
+        push = try card.capabilities.pushNotifications == true ? Self.notifier(settings, logger) : nil
         var extended: (@Sendable (A2ACaller) async throws -> [UInt8]?)?
         if let make = settings.extendedCard { extended = { caller in try await make(caller)?.jsonBytes } }
         service = TaskService(
-            handler: handler, store: store, settings: tasks,
-            push: card.capabilities.pushNotifications == true ? push : nil,
+            handler: handler, store: store, settings: tasks, push: push,
             extendedCard: extended,
             now: WallClock.now, report: { Self.log($0, logger) })
         var http = A2AHTTPResponder<BasicRequestContext>.Settings(path: settings.path)
@@ -123,10 +130,75 @@ public final class A2AServer: Service {
             onServerRunning: { [onReady] channel in await onReady(channel.localAddress?.port ?? 0) }, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.service.forgetOldTasks() }
+            if let push { group.addTask { await push.run() } }
+            if let port = settings.grpcPort { group.addTask { try await self.serveGRPC(port) } }
             group.addTask { try await application.runService() }
-            // The first to end is the listener; tidying up goes on for ever.
+            // The first to end is a listener; tidying up goes on for ever.
             _ = try await group.next()
             group.cancelAll()
+        }
+    }
+
+    /// The gRPC binding, on a port of its own. Callers prove themselves by their certificate alone; a token in the metadata counts
+    /// for nothing.
+    private func serveGRPC(_ port: Int) async throws {
+        switch security {
+        case .mutualTLS(let identity, let rule):
+            let verifier = identity.verifier(rule)
+            let server = PeerServer.tls(
+                host: settings.host, port: port,
+                context: {
+                    let svid = try identity.usable().svid
+                    return try PeerServer.makeTLSContext(chain: svid.chain, privateKey: svid.pkcs8)
+                }, verifyClient: { (try? verifier.verify($0)) != nil },
+                services: [A2AGRPCService(service: service, authenticate: A2AGRPCService.callersBySVID)])
+            try await server.run()
+        case .tls(let configuration):
+            try await serveStockGRPC(
+                port,
+                .tls(
+                    certificateChain: configuration.certificateChain.compactMap(Self.source),
+                    privateKey: try Self.source(configuration.privateKey)))
+        case .plaintext: try await serveStockGRPC(port, .plaintext)
+        }
+    }
+
+    private func serveStockGRPC(
+        _ port: Int, _ security: HTTP2ServerTransport.Posix.TransportSecurity
+    ) async throws {
+        let address: SocketAddress =
+            settings.host.contains(":")
+            ? .ipv6(host: settings.host, port: port) : .ipv4(host: settings.host, port: port)
+        let server = GRPCServer(
+            transport: .http2NIOPosix(address: address, transportSecurity: security),
+            services: [A2AGRPCService(service: service) { _, _ in .anonymous }])
+        try await server.serve()
+    }
+
+    private static func source(_ certificate: NIOSSLCertificateSource) -> TLSConfig.CertificateSource? {
+        switch certificate {
+        case .certificate(let certificate): (try? certificate.toDERBytes()).map { .bytes($0, format: .der) }
+        case .file(let path): .file(path: path, format: .pem)
+        }
+    }
+
+    private static func source(_ key: NIOSSLPrivateKeySource?) throws -> TLSConfig.PrivateKeySource {
+        switch key {
+        case .privateKey(let key): .bytes(try key.derBytes, format: .der)
+        case .file(let path): .file(path: path, format: .pem)
+        case nil: throw AgentShieldError.noIdentity("the TLS configuration has no private key")
+        }
+    }
+
+    private static func notifier(_ settings: Settings, _ logger: Logger) throws(AgentShieldError) -> PushNotifier {
+        var push = PushNotifier.Settings()
+        push.allowsLoopback = settings.allowsLoopbackReceivers
+        do {
+            return try PushNotifier(settings: push) { report in
+                logger.warning("a push notification was not delivered", metadata: ["report": "\(report)"])
+            }
+        } catch {
+            throw .tasks("\(error)")
         }
     }
 

@@ -8,5 +8,7 @@ struct A2ACommand: AsyncParsableCommand {
             An agent's card says how it is called; it is not verified here. Without TLS only agents on this machine are \
             called.
             """,
-        subcommands: [Card.self, Send.self, Get.self, List.self, Cancel.self, Subscribe.self, ScriptedAgentCommand.self])
+        subcommands: [
+            Card.self, Send.self, Get.self, List.self, Cancel.self, Subscribe.self, ScriptedAgentCommand.self,
+        ])
 }

@@ -19,6 +19,9 @@ struct ScriptedAgentCommand: AsyncParsableCommand {
     @Option(name: .flag("script"), help: "The script (YAML).") var script: String
     @Option(name: .flag("host"), help: "Address to listen on (default 127.0.0.1).") var host = "127.0.0.1"
     @Option(name: .flag("port"), help: "Port for JSON-RPC and HTTP+JSON (default: any that is free).") var port = 0
+    @Option(name: .flag("grpcPort"), help: "Port for gRPC; without it there is none.") var grpcPort: Int?
+    @Flag(name: .flag("allow-loopback-webhooks"), help: "Send push notifications to this machine too, for tests.")
+    var allowLoopbackWebhooks = false
     @Option(name: .flag("certificate"), help: "File with a certificate chain (PEM): serve TLS.") var certificate:
         String?
     @Option(name: .flag("key"), help: "File with the certificate's private key (PEM).") var key: String?
@@ -31,6 +34,7 @@ struct ScriptedAgentCommand: AsyncParsableCommand {
             throw ValidationError("-certificate and -key belong together")
         }
         guard (0...65_535).contains(port) else { throw ValidationError("-port must be 0 to 65535") }
+        guard (1...65_535).contains(grpcPort ?? 1) else { throw ValidationError("-grpcPort must be 1 to 65535") }
     }
 
     func run() async throws {
@@ -44,13 +48,21 @@ struct ScriptedAgentCommand: AsyncParsableCommand {
         var card = script.card
         let address = "\(certificate == nil ? "http" : "https")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
         if card.supportedInterfaces.isEmpty {
-            card.supportedInterfaces = ["JSONRPC", "HTTP+JSON"].map {
+            card.supportedInterfaces = [AgentInterface.ProtocolBinding.jsonRPC, .httpJSON].map {
                 AgentInterface(url: address, protocolBinding: $0, protocolVersion: "1.0")
+            }
+            if let grpcPort {
+                let url =
+                    "\(certificate == nil ? "http" : "https")://\(host.contains(":") ? "[\(host)]" : host):\(grpcPort)"
+                card.supportedInterfaces.append(
+                    AgentInterface(url: url, protocolBinding: .grpc, protocolVersion: "1.0"))
             }
         }
         var server = A2AServer.Settings(rules: CallRules(.anybody))
         server.host = host
         server.port = port
+        server.grpcPort = grpcPort
+        server.allowsLoopbackReceivers = allowLoopbackWebhooks
         if let dataDirectory {
             let path = absolute(dataDirectory)
             try LocalFile.checkDirectory(path, flag: "-dataDir")

@@ -54,6 +54,9 @@ final class ChildProcess: Sendable {
 
     var isRunning: Bool { !isOver.value.load(ordering: .acquiring) }
 
+    /// The first line that it says; nil if it ends without one.
+    func firstLine() async -> String? { await lines.first { _ in true } }
+
     /// Asks it to end and waits; after five seconds it is killed.
     func stop() async {
         life.cancel()

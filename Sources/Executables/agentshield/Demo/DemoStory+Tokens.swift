@@ -19,11 +19,6 @@ extension DemoStory {
         try await refuse("the planner asks for a scope that nobody has granted") {
             launch("planner", ask + ["--scope", "Forecast.Write"])
         }
-        show("agentshield identity disable -id planner -reason demonstration")
-        _ = try await admin(["identity", "disable", "-id", "planner", "-reason", "demonstration"])
-        try await refuse("the planner asks once more: its identity is revoked, and with it everything else") {
-            launch("planner", ask + ["--scope", "Forecast.Read", "--wait", "2"])
-        }
     }
 
     private func grantForecasts() async throws {

@@ -31,6 +31,8 @@ final class DemoStory: Sendable {
         try await callAndRotate("\(weather)/task")
         try await refuseImpostors("\(weather)/task")
         try await showTokens("\(weather)/forecast", issuer)
+        try await showTasks(issuer)
+        try await showKillSwitch(issuer, "\(weather)/forecast")
         try await verifyLog()
         say("\nDone in \(elapsed()). Every step above is in the log, and the log proves itself.")
     }
@@ -50,7 +52,8 @@ final class DemoStory: Sendable {
             agentshield,
             [
                 "up", "-trustDomain", domain, "-dataDir", "\(directory)/data", "-serverPort", "0", "-httpsPort", "0",
-                "-readyFile", "\(directory)/ready.json", "-logLevel", "warning",
+                "-readyFile", "\(directory)/ready.json", "-logLevel", "warning", "-socketApprover",
+                "\(geteuid()) operator@\(domain)",
             ])
         let ready = try JSONValue(parsing: Array(try await waitForFile("\(directory)/ready.json", of: up).utf8))
         guard let port = ready.objectValue?["https"]?.stringValue?.split(separator: ":").last else {
@@ -122,10 +125,10 @@ final class DemoStory: Sendable {
     }
 
     private func verifyLog() async throws {
-        head("7  The audit log recorded all of it")
+        head("9  The audit log recorded all of it")
         show("agentshield log list -count 12          # here without the columns TIME and AGENT")
         try await tellLog(count: 12)
-        for type in ["access_token", "identity.disable"] {
+        for type in ["access_token", "registry", "identity.disable"] {
             show("agentshield log list -type \(type)")
             try await tellLog(count: 12, "-type", type)
         }
@@ -218,7 +221,7 @@ final class DemoStory: Sendable {
     func show(_ command: String) { say("   $ \(command)") }
     func say(_ text: String) { Terminal.print(text) }
 
-    private func indented(_ text: String) -> String {
+    func indented(_ text: String) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).map { "   \($0)" }.joined(separator: "\n")
     }
 
