@@ -187,6 +187,28 @@ def test_what_is_no_proof_or_no_card_is_refused(registry, change, status, code):
     assert registry.get("/agents/refused", by="refused").status_code == 404
 
 
+def test_a_card_that_the_trust_domain_signed_is_verified_as_long_as_its_key_is_trusted(registry, tmp_path):
+    plain, signed = tmp_path / "plain.json", tmp_path / "signed.json"
+    plain.write_bytes(encoded(card(registry.agent("signed")[0].spiffe_id)))
+    # Only what may run is signed for.
+    registry.domain.entry("/signed", selectors=["unix:uid:4242"])
+    registry.domain.cli("card", "sign", plain, "-write", signed)
+    body = signed.read_bytes()
+    broken = {**json.loads(body), "description": "Something else"}
+    assert registry.put("signed", encoded(broken)).json()["error"] == "bad_signature"
+    answer = registry.put("signed", body, visibility="public")
+    assert answer.json()["candidate"]["signature"] == "verified", answer.text
+    registry.approve("signed", body)
+    assert registry.get("/agents/signed").json()["card"]["signature"] == "verified"
+    keys = lambda: registry.domain.cli_json("localauthority", "card", "show")  # noqa: E731
+    old = keys()["active"]["authority_id"]
+    registry.domain.cli("localauthority", "card", "prepare")
+    registry.domain.cli("localauthority", "card", "activate", "-authorityID", keys()["prepared"]["authority_id"])
+    registry.domain.cli("localauthority", "card", "taint", "-authorityID", old)
+    registry.domain.cli("localauthority", "card", "revoke", "-authorityID", old)
+    assert registry.get("/agents/signed").json()["card"]["signature"] == "unknown_key"
+
+
 def test_nobody_registers_without_an_svid_or_under_the_name_of_another(registry):
     body = registry.active("taken")
     with registry.web() as web:

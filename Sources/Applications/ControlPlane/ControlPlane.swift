@@ -111,8 +111,9 @@ package struct ControlPlane: Sendable {
         let approvals = try await ApprovalRegister.open(
             store: data.approvalStore, directory: { directory.snapshot }, audit: log, now: world.now,
             randomBytes: world.randomBytes)
+        let judge = CardJudge(trustDomain: configuration.trustDomain) { authorities.cardKeys }
         let agents = try await AgentRegistry.open(
-            store: data.agentRegistryStore, audit: log, judge: CardJudge(roots: { [] }).judge,
+            store: data.agentRegistryStore, audit: log, judge: { judge.judge($0) },
             barred: { BarredAgents.barred(directory: directory, revocations: revocations) },
             nameHolder: { directory.snapshot.agent(named: $0.text)?.spiffeID }, now: world.now,
             randomBytes: world.randomBytes)

@@ -31,6 +31,9 @@ extension AgentRegistry {
         return (listing, card)
     }
 
+    /// What the card's signatures say now.
+    package func signature(of card: HeldCard) -> CardSignature { judge(card.bytes) }
+
     /// Agents whose cards are served, best first.
     package func search(
         _ query: SearchQuery, for viewer: RegistryViewer, size: Int = 0, token: String = ""

@@ -29,10 +29,10 @@ struct RegistryViews: Sendable {
         }
         view["state"] = .string(listing.agent.state.rawValue)
         if case .deprecated(let reason) = listing.agent.life, !reason.isEmpty { view["stateReason"] = .string(reason) }
-        if let served = listing.agent.served {
+        if let card = listing.servedCard {
             view["card"] = [
-                "url": .string(cardURL(listing)), "digest": .string("sha-256:\(served.digest)"),
-                "signature": .string(served.signature.word),
+                "url": .string(cardURL(listing)), "digest": .string("sha-256:\(card.digest)"),
+                "signature": .string(registry.signature(of: card).word),
             ]
         }
         if let drift = listing.agent.drift {
