@@ -314,7 +314,8 @@ let testTargets: [Target] = [
     tests(
         "AgentShieldTests",
         [
-            "AgentShield", "AgentShieldTesting", "CredentialClient", "WorkloadAPI", "PeerRPC", "SPIFFE", "Revocation",
+            "A2A", "A2ATransport", "AgentShield", "AgentShieldTesting", "AgentTasks", "CredentialClient", "WorkloadAPI",
+            "PeerRPC", "SPIFFE", "Revocation",
             "JOSE", "OAuth", "PeerHTTP", hummingbird, httpClient, httpTypes, nioCore, nioPosix, nioSSL, crypto,
         ]),
     tests(

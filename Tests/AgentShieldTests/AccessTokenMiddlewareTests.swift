@@ -1,3 +1,4 @@
+import A2ATransport
 import AgentShieldTesting
 import AsyncHTTPClient
 import CredentialClient
@@ -99,6 +100,24 @@ import Testing
             }
             #expect(server.asked.count == 1)
             #expect(server.keyReads == 1)
+        }
+    }
+
+    @Test(arguments: [AgentTokenSource.Binding.certificate, .dpop])
+    func `requests of the Agent2Agent protocol show a token each, for the scopes that are wanted`(
+        binding: AgentTokenSource.Binding
+    ) async throws {
+        try await serving { url in
+            let tokens = try world.tokens(binding)
+            let client = try client(world.planner)
+            func status(_ transport: some A2AHTTPTransport, _ path: String) async throws -> Int {
+                try await transport.send(A2AHTTPRequest(method: "GET", url: url + path)).status
+            }
+            #expect(try await status(client, "/task") == 401)
+            #expect(try await status(client.showing(tokens), "/task") == 200)
+            #expect(try await status(client.showing(tokens), "/admin") == 403)
+            let both = client.showing(tokens, scopes: ["Forecast.Read", "Forecast.Write"])
+            #expect(try await status(both, "/admin") == 200)
         }
     }
 
