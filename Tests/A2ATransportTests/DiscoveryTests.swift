@@ -25,6 +25,21 @@ import Testing
         }
     }
 
+    @Test func anInterfaceForWhichThereAreNoConnectionsIsPassedOver() throws {
+        let card = card([(.grpc, "1.0"), (.httpJSON, "1.0")])
+        let web = A2AConnections(http: ScriptedAgent([]))
+        #expect(try web.client(of: card).interface.protocolBinding == .httpJSON)
+        #expect(throws: A2AClientError.noInterface(versions: [])) { try web.client(of: card, preferring: [.grpc]) }
+        let all = A2AConnections(http: ScriptedAgent([]), grpc: { _ in .plaintext })
+        var loopback = card
+        loopback.supportedInterfaces[0].url = "127.0.0.1:9"
+        #expect(try all.client(of: loopback).interface.protocolBinding == .grpc)
+        #expect(throws: A2AClientError.unusableAddress("https://GRPC.example/a b")) {
+            loopback.supportedInterfaces[0].url = "https://GRPC.example/a b"
+            _ = try all.client(of: loopback)
+        }
+    }
+
     @Test(arguments: ["0.3", "0.3.0", "1.1", "2.0", "1", "", "1.00", "01.0", "1.0.0.0"])
     func anInterfaceOfAnotherVersionIsNotTaken(_ version: String) {
         #expect(throws: A2AClientError.noInterface(versions: ["version \(version)"])) {

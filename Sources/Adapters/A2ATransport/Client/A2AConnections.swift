@@ -26,6 +26,16 @@ public struct A2AConnections: Sendable {
         grpcMetadata = metadata
     }
 
+    /// A client of an agent over the interface of its card that suits both: the first that there are connections for, or the
+    /// first of the bindings that are preferred.
+    public func client(
+        of card: AgentCard, preferring preference: [AgentInterface.ProtocolBinding]? = nil,
+        settings: A2AClient.Settings = A2AClient.Settings()
+    ) throws(A2AClientError) -> A2AClient {
+        let spoken = AgentCard.spokenBindings.filter { $0 != .grpc || grpc != nil }
+        return try client(of: card.interface(preferring: preference, of: spoken), settings: settings)
+    }
+
     /// A client of an agent over one of its interfaces.
     public func client(
         of interface: AgentInterface, settings: A2AClient.Settings = A2AClient.Settings()

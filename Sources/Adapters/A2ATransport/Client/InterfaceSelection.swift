@@ -11,8 +11,14 @@ extension AgentCard {
     public func interface(
         preferring preference: [AgentInterface.ProtocolBinding]? = nil
     ) throws(A2AClientError) -> AgentInterface {
+        try interface(preferring: preference, of: Self.spokenBindings)
+    }
+
+    func interface(
+        preferring preference: [AgentInterface.ProtocolBinding]?, of spoken: [AgentInterface.ProtocolBinding]
+    ) throws(A2AClientError) -> AgentInterface {
         let usable = supportedInterfaces.filter { interface in
-            interface.isVersion1 && Self.spokenBindings.contains(interface.protocolBinding)
+            interface.isVersion1 && spoken.contains(interface.protocolBinding)
         }
         guard let preference else {
             if let first = usable.first { return first }

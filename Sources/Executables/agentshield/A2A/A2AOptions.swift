@@ -44,8 +44,7 @@ struct A2AAgentOptions: ParsableArguments {
             let connections = A2AConnections(
                 http: A2AWebTransport(client: http, headers: { headers }), grpc: Self.grpcSecurity,
                 metadata: { headers })
-            let interface = try card.interface(preferring: preference)
-            return try await body(try connections.client(of: interface, settings: settings))
+            return try await body(try connections.client(of: card, preferring: preference, settings: settings))
         }
     }
 
