@@ -334,8 +334,7 @@ let testTargets: [Target] = [
 
 // The fuzzers stand in the package so that they see `package` declarations, and only when asked for: libFuzzer brings
 // `main`, which no SwiftPM product can link, so scripts/fuzz links these archives itself.
-let fuzzed = isFuzzing ? ["A2A", "JOSE", "OAuth", "SPIFFE", "TransparencyLog"] : []
-let fuzzed = isFuzzing ? ["JOSE", "OAuth", "SPIFFE", "TransparencyLog", "WIMSE"] : []
+let fuzzed = isFuzzing ? ["A2A", "JOSE", "OAuth", "SPIFFE", "TransparencyLog", "WIMSE"] : []
 let fuzzTargets: [Target] = fuzzed.map {
     .target(
         name: "Fuzz\($0)", dependencies: [.byName(name: $0)], path: "Fuzz/Sources/Fuzz\($0)",

@@ -88,31 +88,3 @@ extension ListTasksResponse {
         return head + tasks.map { "\n" + $0.pretty }.joined() + next
     }
 }
-
-extension AgentCard {
-    var pretty: String {
-        var lines = PrettyLines()
-        lines.line("Name", name)
-        lines.line("Description", description)
-        lines.line("Version", version)
-        if let provider { lines.line("Provider", provider.organization) }
-        for interface in supportedInterfaces {
-            let tenant = interface.tenant.map { " tenant \($0)" } ?? ""
-            lines.line(
-                "Interface",
-                "\(interface.protocolBinding.rawValue) \(interface.protocolVersion) at \(interface.url)\(tenant)")
-        }
-        lines.line("Streams", capabilities.streaming == true ? "yes" : "no")
-        lines.line("Push notifications", capabilities.pushNotifications == true ? "yes" : "no")
-        for known in capabilities.extensions {
-            lines.line("Extension", known.uri + (known.required ? " (required)" : ""))
-        }
-        for requirement in securityRequirements {
-            lines.line(
-                "Needs", requirement.schemes.isEmpty ? "nothing" : requirement.schemes.keys.joined(separator: " and "))
-        }
-        for skill in skills { lines.line("Skill", "\(skill.id): \(skill.description)") }
-        lines.line("Signatures", signatures.count)
-        return lines.text
-    }
-}
