@@ -18,7 +18,8 @@ struct AgentRegistryBenchmark {
         let searches = arguments.dropFirst().first ?? 2_000
         let clock = ContinuousClock()
         var registry: AgentRegistry?
-        let opening = try await clock.measure { registry = try await open(ManyAgents(count: agents)) }
+        let store = ManyAgents(agents: try (0..<agents).map { try ManyAgents.agent($0) })
+        let opening = try await clock.measure { registry = try await open(store) }
         guard let registry else { return }
         print("\(agents) agents, read in \(milliseconds(opening)) ms")
         print("search, caller without identity                    p50 ms     p99 ms    max ms")
@@ -81,17 +82,11 @@ struct AgentRegistryBenchmark {
 
 /// A store of agents that are alike but for their numbers; every tenth is private.
 private struct ManyAgents: AgentRegistryStore {
-    let count: Int
+    let agents: [StoredAgent]
 
-    func load() async throws(StoreError) -> [StoredAgent] {
-        do {
-            return try (0..<count).map { try agent($0) }
-        } catch {
-            throw .failed("\(error)")
-        }
-    }
+    func load() async throws(StoreError) -> [StoredAgent] { agents }
 
-    private func agent(_ number: Int) throws -> StoredAgent {
+    static func agent(_ number: Int) throws -> StoredAgent {
         let id = try SPIFFEID("spiffe://example.org/agent/\(number)")
         let card = AgentCard(
             name: "Agent\(number)", description: "An agent that does topic\(number % 100) for those who ask",
