@@ -87,6 +87,7 @@ struct AuthorizationTableTests {
         "agentshield.admin.v1.AgentRegistry/Deprecate": administration,
         "agentshield.admin.v1.AgentRegistry/Revoke": administration,
         "agentshield.admin.v1.AgentRegistry/SetVisibility": administration,
+        "agentshield.admin.v1.AgentRegistry/Check": administration,
         "agentshield.admin.v1.AgentRegistry/Export": administration,
         "agentshield.admin.v1.AgentRegistry/Watch": administration,
         "agentshield.admin.v1.Approvals/ListApprovals": administration,

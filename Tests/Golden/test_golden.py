@@ -39,6 +39,7 @@ COMMANDS = [
     *(f"registry{act}" for act in ("", " list", " show", " search", " register", " approve", " reject", " deprecate", " revoke",
                                    " visibility", " export", " watch")),
     *(f"a2a{act}" for act in ("", " card", " send", " get", " list", " cancel", " subscribe", " scripted-agent")),
+                                   " visibility", " check", " export", " watch")),
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip
 

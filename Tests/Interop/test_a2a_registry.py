@@ -343,6 +343,33 @@ def test_another_card_at_the_agent_raises_an_alarm(registry):
     assert "drift" not in registry.get("/agents/drifting").json()
 
 
+def test_an_administrator_asks_an_agent_for_its_card_and_the_agent_has_to_prove_itself(registry, tmp_path):
+    agent, svid = registry.agent("checked")
+    _, other = registry.agent("impostor")
+    app, served = FastAPI(), {}
+    app.get("/.well-known/agent-card.json")(lambda: Response(served["body"], media_type="application/json"))
+    check = lambda *flags: registry.domain.cli("registry", "check", "-name", "checked", *flags)  # noqa: E731
+    with serving(app, svid) as base, serving(app, other) as elsewhere:
+        interface = lambda url: [{"url": f"{url}/a2a", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]  # noqa: E731
+        served["body"] = registry.active("checked", supportedInterfaces=interface(base))
+        with pytest.raises(CommandFailed, match="is not allowed"):
+            check()
+        assert "the card that was approved" in check("-allowPrivate").stdout
+        right, served["body"] = served["body"], encoded(card(agent.spiffe_id, name="Changed"))
+        with pytest.raises(CommandFailed, match=hashlib.sha256(served["body"]).hexdigest()):
+            check("-allowPrivate")
+        assert registry.get("/agents/checked").json()["drift"]["digest"] == "sha-256:" + hashlib.sha256(served["body"]).hexdigest()
+        served["body"] = right
+        check("-allowPrivate")
+        assert "drift" not in registry.get("/agents/checked").json()
+        # Another agent at the address, with a good certificate of its own and the right card.
+        served["body"] = moved = encoded(card(agent.spiffe_id, version="3", supportedInterfaces=interface(elsewhere)))
+        registry.put("checked", moved)
+        registry.approve("checked", moved)
+        with pytest.raises(CommandFailed, match="did not prove who it is"):
+            check("-allowPrivate")
+
+
 def test_watchers_learn_of_changes_as_they_happen(registry):
     registry.active("watched")
     start = registry.get("/agents").json()["revision"]

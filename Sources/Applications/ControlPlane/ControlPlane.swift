@@ -455,7 +455,15 @@ package struct ControlPlane: Sendable {
     private func agentRegistryService(_ parts: Parts, _ addresses: Addresses) -> AgentRegistryService {
         AgentRegistryService(
             agents: parts.agents, people: configuration.socketApprovers, trustDomain: configuration.trustDomain,
-            names: tokenServiceNames(addresses), sleep: world.sleep)
+            names: tokenServiceNames(addresses),
+            fetcher: CardFetch(
+                verifier: { [world] id in
+                    PeerVerifier(
+                        bundle: { parts.authorities.verificationBundle(of: $0) }, authorizer: .oneOf([id]),
+                        now: world.now)
+                },
+                isRevoked: { parts.revocations.revoked.revocation(of: $0) != nil }),
+            sleep: world.sleep)
     }
 
     private func x509popVerifier(_ parts: Parts) -> X509PoPVerifier? {

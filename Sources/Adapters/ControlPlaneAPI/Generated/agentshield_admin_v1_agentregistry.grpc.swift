@@ -154,6 +154,19 @@ package enum Agentshield_Admin_V1_AgentRegistry: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Check" metadata.
+        package enum Check: Sendable {
+            /// Request type for "Check".
+            package typealias Input = Agentshield_Admin_V1_CheckAgentCardRequest
+            /// Response type for "Check".
+            package typealias Output = Agentshield_Admin_V1_RegisteredAgent
+            /// Descriptor for "Check".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "agentshield.admin.v1.AgentRegistry"),
+                method: "Check",
+                type: .unary
+            )
+        }
         /// Namespace for "Export" metadata.
         package enum Export: Sendable {
             /// Request type for "Export".
@@ -192,6 +205,7 @@ package enum Agentshield_Admin_V1_AgentRegistry: Sendable {
             Deprecate.descriptor,
             Revoke.descriptor,
             SetVisibility.descriptor,
+            Check.descriptor,
             Export.descriptor,
             Watch.descriptor
         ]
@@ -357,6 +371,20 @@ extension Agentshield_Admin_V1_AgentRegistry {
         /// - Returns: A streaming response of `Agentshield_Admin_V1_RegisteredAgent` messages.
         func setVisibility(
             request: GRPCCore.StreamingServerRequest<Agentshield_Admin_V1_SetAgentVisibilityRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Agentshield_Admin_V1_RegisteredAgent>
+
+        /// Handle the "Check" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Agentshield_Admin_V1_CheckAgentCardRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Agentshield_Admin_V1_RegisteredAgent` messages.
+        func check(
+            request: GRPCCore.StreamingServerRequest<Agentshield_Admin_V1_CheckAgentCardRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Agentshield_Admin_V1_RegisteredAgent>
 
@@ -537,6 +565,20 @@ extension Agentshield_Admin_V1_AgentRegistry {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Agentshield_Admin_V1_RegisteredAgent>
 
+        /// Handle the "Check" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Agentshield_Admin_V1_CheckAgentCardRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Agentshield_Admin_V1_RegisteredAgent` message.
+        func check(
+            request: GRPCCore.ServerRequest<Agentshield_Admin_V1_CheckAgentCardRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Agentshield_Admin_V1_RegisteredAgent>
+
         /// Handle the "Export" method.
         ///
         /// - Parameters:
@@ -712,6 +754,20 @@ extension Agentshield_Admin_V1_AgentRegistry {
             context: GRPCCore.ServerContext
         ) async throws -> Agentshield_Admin_V1_RegisteredAgent
 
+        /// Handle the "Check" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Agentshield_Admin_V1_CheckAgentCardRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Agentshield_Admin_V1_RegisteredAgent` to respond with.
+        func check(
+            request: Agentshield_Admin_V1_CheckAgentCardRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Agentshield_Admin_V1_RegisteredAgent
+
         /// Handle the "Export" method.
         ///
         /// - Parameters:
@@ -857,6 +913,17 @@ extension Agentshield_Admin_V1_AgentRegistry.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Agentshield_Admin_V1_AgentRegistry.Method.Check.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Agentshield_Admin_V1_CheckAgentCardRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Agentshield_Admin_V1_RegisteredAgent>(),
+            handler: { request, context in
+                try await self.check(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Agentshield_Admin_V1_AgentRegistry.Method.Export.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Agentshield_Admin_V1_ExportAgentsRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Agentshield_Admin_V1_AgentCatalogPage>(),
@@ -988,6 +1055,17 @@ extension Agentshield_Admin_V1_AgentRegistry.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Agentshield_Admin_V1_RegisteredAgent> {
         let response = try await self.setVisibility(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func check(
+        request: GRPCCore.StreamingServerRequest<Agentshield_Admin_V1_CheckAgentCardRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Agentshield_Admin_V1_RegisteredAgent> {
+        let response = try await self.check(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1143,6 +1221,19 @@ extension Agentshield_Admin_V1_AgentRegistry.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Agentshield_Admin_V1_RegisteredAgent> {
         return GRPCCore.ServerResponse<Agentshield_Admin_V1_RegisteredAgent>(
             message: try await self.setVisibility(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func check(
+        request: GRPCCore.ServerRequest<Agentshield_Admin_V1_CheckAgentCardRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Agentshield_Admin_V1_RegisteredAgent> {
+        return GRPCCore.ServerResponse<Agentshield_Admin_V1_RegisteredAgent>(
+            message: try await self.check(
                 request: request.message,
                 context: context
             ),
@@ -1371,6 +1462,25 @@ extension Agentshield_Admin_V1_AgentRegistry {
         func setVisibility<Result>(
             request: GRPCCore.ClientRequest<Agentshield_Admin_V1_SetAgentVisibilityRequest>,
             serializer: some GRPCCore.MessageSerializer<Agentshield_Admin_V1_SetAgentVisibilityRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Agentshield_Admin_V1_RegisteredAgent>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Admin_V1_RegisteredAgent>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Check" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Agentshield_Admin_V1_CheckAgentCardRequest` message.
+        ///   - serializer: A serializer for `Agentshield_Admin_V1_CheckAgentCardRequest` messages.
+        ///   - deserializer: A deserializer for `Agentshield_Admin_V1_RegisteredAgent` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func check<Result>(
+            request: GRPCCore.ClientRequest<Agentshield_Admin_V1_CheckAgentCardRequest>,
+            serializer: some GRPCCore.MessageSerializer<Agentshield_Admin_V1_CheckAgentCardRequest>,
             deserializer: some GRPCCore.MessageDeserializer<Agentshield_Admin_V1_RegisteredAgent>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Admin_V1_RegisteredAgent>) async throws -> Result
@@ -1731,6 +1841,36 @@ extension Agentshield_Admin_V1_AgentRegistry {
             )
         }
 
+        /// Call the "Check" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Agentshield_Admin_V1_CheckAgentCardRequest` message.
+        ///   - serializer: A serializer for `Agentshield_Admin_V1_CheckAgentCardRequest` messages.
+        ///   - deserializer: A deserializer for `Agentshield_Admin_V1_RegisteredAgent` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func check<Result>(
+            request: GRPCCore.ClientRequest<Agentshield_Admin_V1_CheckAgentCardRequest>,
+            serializer: some GRPCCore.MessageSerializer<Agentshield_Admin_V1_CheckAgentCardRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Agentshield_Admin_V1_RegisteredAgent>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Admin_V1_RegisteredAgent>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Agentshield_Admin_V1_AgentRegistry.Method.Check.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "Export" method.
         ///
         /// - Parameters:
@@ -2040,6 +2180,31 @@ extension Agentshield_Admin_V1_AgentRegistry.ClientProtocol {
         try await self.setVisibility(
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Agentshield_Admin_V1_SetAgentVisibilityRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Agentshield_Admin_V1_RegisteredAgent>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Check" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Agentshield_Admin_V1_CheckAgentCardRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func check<Result>(
+        request: GRPCCore.ClientRequest<Agentshield_Admin_V1_CheckAgentCardRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Admin_V1_RegisteredAgent>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.check(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Agentshield_Admin_V1_CheckAgentCardRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Agentshield_Admin_V1_RegisteredAgent>(),
             options: options,
             onResponse: handleResponse
@@ -2384,6 +2549,35 @@ extension Agentshield_Admin_V1_AgentRegistry.ClientProtocol {
             metadata: metadata
         )
         return try await self.setVisibility(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Check" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func check<Result>(
+        _ message: Agentshield_Admin_V1_CheckAgentCardRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Agentshield_Admin_V1_RegisteredAgent>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Agentshield_Admin_V1_CheckAgentCardRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.check(
             request: request,
             options: options,
             onResponse: handleResponse

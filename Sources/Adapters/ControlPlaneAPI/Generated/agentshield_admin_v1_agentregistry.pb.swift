@@ -283,6 +283,25 @@ package nonisolated struct Agentshield_Admin_V1_ApproveAgentCardRequest: Sendabl
   package init() {}
 }
 
+/// Asks the agent for its card, and raises the alarm if it is not the registered one.
+package nonisolated struct Agentshield_Admin_V1_CheckAgentCardRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  /// Authorities in PEM that vouch for its server; empty for its SPIFFE ID's trust domain, or else the operating system's.
+  package var authorities: Data = Data()
+
+  /// It may be in private networks and on this machine.
+  package var allowPrivate: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct Agentshield_Admin_V1_EndRegisteredAgentRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -941,6 +960,46 @@ nonisolated extension Agentshield_Admin_V1_ApproveAgentCardRequest: SwiftProtobu
   package static func ==(lhs: Agentshield_Admin_V1_ApproveAgentCardRequest, rhs: Agentshield_Admin_V1_ApproveAgentCardRequest) -> Bool {
     if lhs.name != rhs.name {return false}
     if lhs.digest != rhs.digest {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Agentshield_Admin_V1_CheckAgentCardRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CheckAgentCardRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}authorities\0\u{3}allow_private\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.authorities) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.allowPrivate) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.authorities.isEmpty {
+      try visitor.visitSingularBytesField(value: self.authorities, fieldNumber: 2)
+    }
+    if self.allowPrivate != false {
+      try visitor.visitSingularBoolField(value: self.allowPrivate, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Agentshield_Admin_V1_CheckAgentCardRequest, rhs: Agentshield_Admin_V1_CheckAgentCardRequest) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.authorities != rhs.authorities {return false}
+    if lhs.allowPrivate != rhs.allowPrivate {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -153,6 +153,7 @@ package enum AuthorizationTable {
             "Deprecate": administrators,
             "Revoke": administrators,
             "SetVisibility": administrators,
+            "Check": administrators,
             "Export": administrators,
             "Watch": administrators,
         ],

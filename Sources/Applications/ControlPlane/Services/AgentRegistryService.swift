@@ -1,12 +1,12 @@
 import AgentDirectory
 import AgentRegistry
 import ControlPlaneAPI
+import Crypto
 import GRPCCore
 import JOSE
 import OAuth
 import SPIFFE
 import TokenService
-import WebFetch
 
 /// `agentshield.admin.v1.AgentRegistry`: the registry for those who administer it and approve cards.
 struct AgentRegistryService: Agentshield_Admin_V1_AgentRegistry.SimpleServiceProtocol {
@@ -15,10 +15,10 @@ struct AgentRegistryService: Agentshield_Admin_V1_AgentRegistry.SimpleServicePro
     let people: [UInt32: Person]
     let trustDomain: TrustDomain
     let names: @Sendable () -> TokenServiceNames?
+    let fetcher: CardFetch
     let sleep: @Sendable (Duration) async throws -> Void
 
-    /// How long a card's server may take, and a caller may wait for a change.
-    private static let fetchTime = Duration.seconds(10)
+    /// How long a caller may wait for a change, in seconds.
     private static let longestWait: Int32 = 20
 
     // MARK: looking
@@ -149,33 +149,41 @@ struct AgentRegistryService: Agentshield_Admin_V1_AgentRegistry.SimpleServicePro
         }
     }
 
-    /// The card at a URL, from a server that has proved its name, at an address that everybody can reach unless the
-    /// administrator says otherwise. No redirects.
+    /// The card at a URL, from a server that has proved its name. No redirects.
     private func fetch(
         _ text: String, _ request: Agentshield_Admin_V1_RegisterAgentRequest
     ) async throws -> [UInt8] {
         guard let url = try? WebURL(text), url.isSecure, !url.hasFragment else {
             throw RPCError(code: .invalidArgument, message: "a card is fetched from an https url")
         }
-        let fetch = WebFetch(
-            timeout: Self.fetchTime, maximumLength: AgentRegistryRules.maximumCardBytes,
-            rule: request.allowPrivate ? .globalOrPrivate : .global)
-        do throws(WebFetchError) {
-            let roots: WebFetch.WebRoots =
-                request.authorities.isEmpty ? .system : .pem(Array(request.authorities))
-            return try await fetch.get(FetchTarget(url), .web(roots)).bytes
-        } catch {
-            let reason =
-                switch error {
-                case .unreachable(let reason): "the server cannot be reached: \(reason.prefix(200))"
-                case .unverified(let reason): "the server did not prove its name: \(reason.prefix(200))"
-                case .refusedAddress(let address): "the address \(address) is not allowed"
-                case .status(let code): "the server answered \(code)"
-                case .redirect(let code, _): "the server answered \(code), and redirects are not followed"
-                case .tooLarge: "the card is too large"
-                case .timeout: "the server took too long"
-                }
-            throw RPCError(code: .failedPrecondition, message: "cannot fetch the card: \(reason)")
+        return try await fetcher.fetch(
+            url, .web(request.authorities.isEmpty ? .system : .pem(Array(request.authorities))),
+            allowPrivate: request.allowPrivate)
+    }
+
+    func check(
+        request: Agentshield_Admin_V1_CheckAgentCardRequest, context: ServerContext
+    ) async throws -> Agentshield_Admin_V1_RegisteredAgent {
+        try await answer(context) { caller in
+            let agent = try listing(request.name).agent
+            guard let served = agent.served else { throw AgentRegistryError.notActive }
+            let interfaces = agents.listing(named: request.name, for: .administrator)?.servedCard?.summary.interfaces
+            guard let url = CardFetch.url(of: served, interfaces ?? []) else {
+                throw RPCError(code: .failedPrecondition, message: "the card names no https url to ask at")
+            }
+            let authentication: CardFetch.Authentication
+            if !request.authorities.isEmpty {
+                authentication = .web(.pem(Array(request.authorities)))
+            } else if case .url = served.source {
+                authentication = .web(.system)
+            } else if let identity = agent.identity, identity.isMember(of: trustDomain) {
+                authentication = .agent(identity)
+            } else {
+                authentication = .web(.system)
+            }
+            let card = try await fetcher.fetch(url, authentication, allowPrivate: request.allowPrivate)
+            let digest = Hex.encode(SHA256.hash(data: card))
+            return message(try await agents.noteCard(request.name, digest: digest, by: caller))
         }
     }
 

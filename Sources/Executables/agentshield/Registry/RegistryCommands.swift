@@ -12,7 +12,7 @@ struct RegistryCommand: AsyncParsableCommand {
             """,
         subcommands: [
             List.self, Show.self, Search.self, Register.self, Approve.self, Reject.self, Deprecate.self, Revoke.self,
-            VisibilityCommand.self, Export.self, Watch.self,
+            VisibilityCommand.self, Check.self, Export.self, Watch.self,
         ])
 }
 

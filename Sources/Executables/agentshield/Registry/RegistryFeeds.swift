@@ -4,6 +4,38 @@ import GRPCCore
 import JOSE
 
 extension RegistryCommand {
+    struct Check: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Asks an agent for its card, and raises the alarm if it is not the one that was approved.",
+            discussion: """
+                The card is asked for where it came from, or at the well-known address of its first interface. An agent of \
+                this trust domain has to prove its SPIFFE ID, another server its name. Ends with 1 when there is an alarm.
+                """)
+
+        @OptionGroup var reference: RegisteredNameOptions
+        @Option(name: .flag("authorities"), help: "PEM of authorities that vouch for the server's name.")
+        var authorities: String?
+        @Flag(name: .flag("allowPrivate"), help: "It may be in private networks and on this machine.")
+        var allowPrivate = false
+        @OptionGroup var admin: AdminOptions
+
+        func run() async throws {
+            let roots = try authorities.map { try LocalFile.read($0, limit: 1 << 20) } ?? []
+            let agent = try await admin.withControlPlane { client in
+                try await client.agentRegistry.check(
+                    .with {
+                        $0.name = reference.name
+                        $0.authorities = .init(roots)
+                        $0.allowPrivate = allowPrivate
+                    }, options: .failingFast)
+            }
+            guard agent.driftDigest.isEmpty else {
+                throw CommandFailure("the agent shows another card: \(agent.driftDigest)")
+            }
+            Terminal.print("The agent shows the card that was approved.")
+        }
+    }
+
     struct Export: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Writes an AI Catalog (ai-catalog.json) of the agents that everybody may see.")
