@@ -44,6 +44,13 @@ struct RegistrationTests {
         Refusal(name: "a card that names nobody", error: .unboundCard) { bed in
             try await bed.register("x", TestBed.card(unbound: true))
         },
+        Refusal(name: "the card of a node agent", error: .reservedIdentity) { bed in
+            try await bed.register(
+                "x", TestBed.card(identity: TestBed.id("spire/agent/x")), by: TestBed.agent("spire/agent/x"))
+        },
+        Refusal(name: "the card of the control plane, by an administrator", error: .reservedIdentity) { bed in
+            try await bed.register("x", TestBed.card(identity: TestBed.id("spire/server")), by: TestBed.admin)
+        },
         Refusal(name: "a name of another agent", error: .nameTaken) { bed in
             try await bed.register("a", TestBed.card("b"), by: TestBed.agent("b"))
         },

@@ -13,6 +13,8 @@ package enum AgentRegistryError: Error, Sendable, Equatable {
     case unboundCard
     /// The card names another SPIFFE ID than the caller proved, or than the name is bound to.
     case otherIdentity
+    /// The card names the identity of a server or a node agent.
+    case reservedIdentity
     /// A signature claims a trusted key and is not its signature.
     case badSignature
     /// The name is another identity's.
@@ -56,6 +58,7 @@ extension AgentRegistryError: CustomStringConvertible {
         case .badInterface: "an interface has an https url, or one of this machine"
         case .unboundCard: "the agent card names no spiffe id in its identity extension"
         case .otherIdentity: "the agent card names another spiffe id"
+        case .reservedIdentity: "the agent card names the spiffe id of a server or a node agent"
         case .badSignature: "the agent card's signature does not verify"
         case .nameTaken: "the name is taken"
         case .versionExists: "another agent card of this version was approved"
@@ -86,6 +89,7 @@ extension AgentRegistryError: AuditedError {
         case .badInterface: "bad_interface"
         case .unboundCard: "unbound_card"
         case .otherIdentity: "other_identity"
+        case .reservedIdentity: "reserved_identity"
         case .badSignature: "bad_signature"
         case .nameTaken: "name_taken"
         case .versionExists: "version_exists"

@@ -336,7 +336,8 @@ extension RPCError {
             case .notFound: .notFound
             case .unknownApprover, .ownAgent, .notYours: .permissionDenied
             case .nameTaken, .versionExists: .alreadyExists
-            case .cardTooLarge, .badCard, .badInterface, .unboundCard, .otherIdentity, .badSignature, .badVisibility,
+            case .cardTooLarge, .badCard, .badInterface, .unboundCard, .otherIdentity, .reservedIdentity, .badSignature,
+                .badVisibility,
                 .reasonTooLong, .badPageToken, .otherCard:
                 .invalidArgument
             case .notPending, .notActive, .revoked: .failedPrecondition

@@ -36,6 +36,8 @@ extension AgentRegistry {
         return try await write(act) { snapshot throws(AgentRegistryError) in
             let card = try AgentRegistryRules.card(registration.card)
             let identity = card.summary.identity
+            // Servers and node agents are no AI agents, and what they say is believed for other reasons.
+            if let identity, identity.isReserved { throw .reservedIdentity }
             if case .agent(let proved) = caller.right {
                 guard let identity else { throw .unboundCard }
                 guard identity == proved else { throw .otherIdentity }

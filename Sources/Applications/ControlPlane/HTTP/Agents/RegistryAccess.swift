@@ -153,7 +153,7 @@ struct RegistryRefusal: Error {
             case .cardTooLarge: .contentTooLarge
             case .badCard, .badInterface, .unboundCard, .badSignature, .badVisibility, .badPageToken, .reasonTooLong:
                 .badRequest
-            case .otherIdentity, .notYours, .ownAgent, .unknownApprover: .forbidden
+            case .otherIdentity, .reservedIdentity, .notYours, .ownAgent, .unknownApprover: .forbidden
             case .notFound: .notFound
             case .nameTaken, .versionExists, .notPending, .otherCard, .notActive, .revoked, .full: .conflict
             case .storage, .audit: .serviceUnavailable
