@@ -260,6 +260,16 @@ def test_who_may_not_see_an_agent_finds_none(registry):
     assert other.spiffe_id
 
 
+def test_an_administrator_sees_everything_with_an_svid_of_its_own(registry):
+    registry.active("only-for-admins", visibility="private")
+    registry.domain.entry("/console", admin=True)
+    registry.agent("console")
+    assert registry.get("/agents/only-for-admins", by="console").status_code == 200
+    # And registers nothing in the name of others this way.
+    body = encoded(card(registry.agent("only-for-admins")[0].spiffe_id, version="9"))
+    assert registry.put("only-for-admins", body, by="console").json()["error"] == "other_identity"
+
+
 def test_an_agent_that_is_disabled_is_gone_at_once_and_comes_back(registry):
     body = registry.active("switched")
     path = "/agents/switched/.well-known/agent-card.json"
