@@ -1,5 +1,7 @@
 import A2A
+import Crypto
 import JOSE
+import SPIFFE
 import Testing
 
 @testable import A2ATransport
@@ -104,7 +106,7 @@ import Testing
         var agent = ScriptedAgent([.answer(404, ""), .answer(200, text)])
         let found = try await AgentCardResolver(transport: agent).card(ofAgentAt: "https://a.example/x/")
         #expect(found.card.name == "A")
-        #expect(found.json.objectValue?["later"] == true)
+        #expect(found.document.object["later"] == true)
         #expect(found.url == "https://a.example/x/.well-known/agent.json")
         #expect(agent.requests.first?.line == "GET https://a.example/x/.well-known/agent-card.json")
 
@@ -115,6 +117,29 @@ import Testing
         agent = ScriptedAgent([.answer(200, text)])
         _ = try await AgentCardResolver(transport: agent).card(at: "https://a.example/card.json")
         #expect(agent.requests.first?.line == "GET https://a.example/card.json")
+    }
+
+    @Test func aCardIsVerifiedBeforeItIsRestedOn() async throws {
+        let key = JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "card-1")
+        let other = JWSSigningKey(p256: P256.Signing.PrivateKey(), keyID: "card-1")
+        let document = try CardDocument(card([(.jsonRPC, "1.0")]))
+            .with(identity: CardIdentity(spiffeID: SPIFFEID("spiffe://example.org/agent")))
+        let signed = try SignableCard(document).signed(by: key, keySetURL: nil)
+        let trustDomain = try TrustDomain("example.org")
+        let text = String(decoding: signed.jsonBytes, as: UTF8.self)
+        let altered = text.replacing("1.0", with: "1.0.1")
+        func found(_ text: String) async throws -> UnverifiedAgentCard {
+            try await AgentCardResolver(transport: ScriptedAgent([.answer(200, text)])).card(at: "https://a.example/c")
+        }
+        let verifier = CardVerifier(trusting: [CardKeys([key.verificationKey], of: trustDomain)])
+        #expect(try await found(text).verified(by: verifier).covered.card.supportedInterfaces.count == 1)
+        #expect(altered != text)
+        for (text, keys) in [(altered, key), (text, other), (self.text, key)] {
+            let card = try await found(text)
+            #expect(throws: CardVerificationError.self) {
+                try card.verified(by: CardVerifier(trusting: [CardKeys([keys.verificationKey], of: trustDomain)]))
+            }
+        }
     }
 
     @Test func whatIsNoCardIsNotTakenForOne() async throws {

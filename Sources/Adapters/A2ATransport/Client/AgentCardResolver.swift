@@ -1,14 +1,20 @@
 public import A2A
-public import JOSE
+import JOSE
 
 /// A card as it came, before anybody has verified it: what it says is a claim of whoever answered.
 public struct UnverifiedAgentCard: Sendable {
-    /// The card.
-    public let card: AgentCard
-    /// The card as JSON with all its members, over which signatures are.
-    public let json: JSONValue
+    /// The card with all its members, over which signatures are.
+    public let document: CardDocument
     /// Where it came from.
     public let url: String
+
+    /// What it claims.
+    public var card: AgentCard { document.card }
+
+    /// What of it one of the verifier's keys has signed; clients are best made of this card.
+    public func verified(by verifier: CardVerifier) throws(CardVerificationError) -> VerifiedCard {
+        try verifier.verify(document)
+    }
 }
 
 /// Finds the card of an agent.
@@ -17,7 +23,7 @@ public struct AgentCardResolver: Sendable {
     private let maximumBytes: Int
 
     /// A resolver that fetches by `transport`.
-    public init(transport: any A2AHTTPTransport, maximumBytes: Int = 1 << 20) {
+    public init(transport: any A2AHTTPTransport, maximumBytes: Int = CardDocument.maximumBytes) {
         self.transport = transport
         self.maximumBytes = maximumBytes
     }
@@ -54,13 +60,17 @@ public struct AgentCardResolver: Sendable {
         let body = try await response.collect(upTo: maximumBytes)
         if response.status == 404 { return nil }
         guard response.status == 200 else { throw response.refusal() }
-        let json = try JSONValue(answer: body, upTo: maximumBytes)
-        let card = try AgentCard(answer: json)
-        if card.supportedInterfaces.isEmpty, let version = json.objectValue?["protocolVersion"]?.stringValue {
+        let document: CardDocument
+        do throws(CardDocumentError) {
+            document = try CardDocument(parsing: body)
+        } catch {
+            throw A2AClientError.invalidAnswer("\(error)")
+        }
+        if document.card.supportedInterfaces.isEmpty, let version = document.object["protocolVersion"]?.stringValue {
             // Before version 1.0 the card itself said where the agent is.
             throw A2AClientError.noInterface(versions: ["version \(version.shown(upTo: 16))"])
         }
-        return UnverifiedAgentCard(card: card, json: json, url: url)
+        return UnverifiedAgentCard(document: document, url: url)
     }
 
     private static func withoutSlash(_ url: String) -> String {

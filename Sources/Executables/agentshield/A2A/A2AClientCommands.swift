@@ -11,7 +11,8 @@ extension A2ACommand {
         @OptionGroup var format: OutputOptions
 
         func run() async throws {
-            try await agent.withCard { found in format.write(json: found.json) { found.card.pretty } }
+            try await agent.withCard { found in format.write(json: .object(found.document.object)) { found.card.pretty }
+            }
         }
     }
 
