@@ -7,7 +7,7 @@ import NIOCore
 
 /// The bindings JSON-RPC and HTTP+JSON over HTTP, with the public card: one responder for an agent's listener.
 ///
-/// All stand below one path. `POST` there, with and without a slash at its end, is JSON-RPC; what lies below it is HTTP+JSON.
+/// All stand below one path. `POST` there, with and without a slash at its end, is JSON-RPC of versions 1.0 and 0.3; what lies below it is HTTP+JSON.
 package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
     /// What an agent's listener admits.
     package struct Settings: Sendable {
@@ -19,6 +19,8 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
         package var maximumDepth = 64
         /// Seconds for which caches may keep the card.
         package var cardLifetime = 300
+        /// Whether peers of version 0.3 are answered, in JSON-RPC.
+        package var acceptsLegacy = true
         /// How often a silent stream shows that it lives.
         package var keepAlive: Duration = .seconds(15)
 
@@ -100,8 +102,14 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
             let body = try await self.body(of: request)
             let call = try JSONRPCRequest.read(body.readableBytesView, limits: limits)
             id = call.id
-            let parameters = try parameters(of: request)
-            guard let operation = Operation(rawValue: call.method) else { throw A2AError(.methodNotFound) }
+            if let operation = Operation(legacyMethod: call.method) {
+                return try await legacy(operation, call, request, caller)
+            }
+            // Names of methods tell the versions apart, so that whoever calls one of 1.0 may leave the version out.
+            let parameters = try parameters(of: request, defaultVersion: ProtocolVersion.v1.rawValue)
+            guard parameters.version == .v1, let operation = Operation(rawValue: call.method) else {
+                throw A2AError(.methodNotFound)
+            }
             let typed: OperationRequest
             do throws(FieldViolation) {
                 typed = try OperationRequest(operation, reading: FieldReader(call.params))
@@ -117,7 +125,7 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
                 let prefix = JSONRPCResponse.prefix(call.id)
                 return events(stream, parameters, failure: { JSONRPCResponse.failure(call.id, $0) }) { event, bytes in
                     bytes.append(contentsOf: prefix)
-                    bytes.append(contentsOf: event)
+                    bytes.append(contentsOf: event.json)
                     bytes.append(UInt8(ascii: "}"))
                 }
             }
@@ -128,6 +136,41 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
         } catch {
             let error = error as? A2AError ?? A2AError(.internalError)
             return failure(error, JSONRPCResponse.failure(id, error), [:])
+        }
+    }
+
+    /// A method of version 0.3 (A2A 1.0.1 §3.6.2): what the version says must not contradict the name.
+    private func legacy(
+        _ operation: Operation, _ call: JSONRPCRequest, _ request: Request, _ caller: A2ACaller
+    ) async throws -> Response {
+        guard settings.acceptsLegacy else {
+            throw A2AError(.versionNotSupported, "this agent speaks version 1.0", metadata: ["supported": "1.0"])
+        }
+        var parameters = try parameters(of: request)
+        guard parameters.version == .v0_3 else { throw A2AError(.methodNotFound) }
+        if parameters.extensions.isEmpty {
+            parameters = try ServiceParameters(
+                version: parameters.version.rawValue, extensions: request.headers[values: .xA2AExtensions])
+        }
+        let typed: LegacyRequest
+        do throws(FieldViolation) {
+            typed = try LegacyRequest(operation, reading: FieldReader(call.params))
+        } catch {
+            throw A2AError.invalid(error)
+        }
+        switch try await service.answer(typed, A2ACall(caller: caller, parameters: parameters)) {
+        case .json(let result):
+            return json(.ok, JSONRPCResponse.success(call.id, result: result), MediaType.json, parameters)
+        case .nothing:
+            return json(.ok, JSONRPCResponse.success(call.id, result: Array("null".utf8)), MediaType.json, parameters)
+        case .stream(let stream):
+            let prefix = JSONRPCResponse.prefix(call.id)
+            let endsWithTurn = operation == .sendStreamingMessage
+            return events(stream, parameters, failure: { JSONRPCResponse.failure(call.id, $0) }) { event, bytes in
+                bytes.append(contentsOf: prefix)
+                LegacyStreamEvent(event.event, endsWithTurn: endsWithTurn).appendJSON(to: &bytes)
+                bytes.append(UInt8(ascii: "}"))
+            }
         }
     }
 
@@ -176,7 +219,7 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
                 return json(.ok, Array("{}".utf8), MediaType.a2a, parameters)
             case .stream(let stream):
                 return events(stream, parameters, failure: \.httpBody) { event, bytes in
-                    bytes.append(contentsOf: event)
+                    bytes.append(contentsOf: event.json)
                 }
             }
         } catch let refusal as Refusal {
@@ -276,7 +319,10 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
     private func headers(_ parameters: ServiceParameters?) -> HTTPFields {
         var headers: HTTPFields = [.cacheControl: "no-store"]
         let activated = parameters.map(service.activatedExtensions) ?? []
-        if !activated.isEmpty { headers[.a2aExtensions] = activated.joined(separator: ", ") }
+        if !activated.isEmpty {
+            headers[.a2aExtensions] = activated.joined(separator: ", ")
+            if parameters?.version == .v0_3 { headers[.xA2AExtensions] = headers[.a2aExtensions] }
+        }
         return headers
     }
 
@@ -306,7 +352,7 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
     /// A stream of events. What waits goes out at once; a failure in the middle is the last event.
     private func events(
         _ stream: EventStream, _ parameters: ServiceParameters, failure: @escaping @Sendable (A2AError) -> [UInt8],
-        write: @escaping @Sendable ([UInt8], inout [UInt8]) -> Void
+        write: @escaping @Sendable (PublishedEvent, inout [UInt8]) -> Void
     ) -> Response {
         var headers = headers(parameters)
         headers[.contentType] = MediaType.events
@@ -329,7 +375,7 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
                         bytes.removeAll(keepingCapacity: true)
                         for event in batch {
                             bytes.append(contentsOf: "data: ".utf8)
-                            write(event.json, &bytes)
+                            write(event, &bytes)
                             bytes.append(contentsOf: "\n\n".utf8)
                         }
                         if batch.isEmpty { bytes += ServerSentEventWriter.keepAlive }
@@ -349,5 +395,7 @@ extension HTTPField.Name {
     // The literals are field names.
     static let a2aVersion = HTTPField.Name("A2A-Version") ?? .accept
     static let a2aExtensions = HTTPField.Name("A2A-Extensions") ?? .accept
+    /// What version 0.3 has in place of `A2A-Extensions`.
+    static let xA2AExtensions = HTTPField.Name("X-A2A-Extensions") ?? .accept
     static let xAccelBuffering = HTTPField.Name("X-Accel-Buffering") ?? .accept
 }

@@ -1,5 +1,6 @@
 package import A2A
 import Crypto
+import JOSE
 
 /// A card as an agent publishes it: made once, with the tag by which caches ask whether it is still the same.
 package struct PublishedCard: Sendable {
@@ -17,6 +18,16 @@ package struct PublishedCard: Sendable {
 
     package init(_ card: AgentCard) {
         self.init(json: card.jsonBytes)
+    }
+
+    /// The card as old peers read it too, when one of its interfaces is one of version 0.3 (``LegacyCard``).
+    package static func forOldPeers(json: [UInt8]) throws(FieldViolation) -> PublishedCard {
+        guard case .object(let card)? = try? JSONValue(parsing: json) else {
+            throw FieldViolation("", "must be an object")
+        }
+        let both = try LegacyCard.adding(to: card)
+        // A card without such an interface stays as it is, to the byte.
+        return PublishedCard(json: both == card ? json : both.serializedBytes)
     }
 
     /// Whether an `If-None-Match` names it (RFC 9110 §13.1.2: compared weakly).
