@@ -1,4 +1,5 @@
 import A2A
+import AgentShieldTesting
 import AgentTasks
 import JOSE
 import Synchronization
@@ -31,13 +32,68 @@ private final class RecordingNotifier: PushNotifying {
     func texts(of url: String) -> [String] { events.withLock { $0.filter { $0.url == url }.map(\.text) } }
 }
 
+/// A store whose first look-up of receivers takes until it is let go.
+private final class HeldLookUpStore: TaskStore {
+    private let base: any TaskStore
+    private let held: Gate
+    private let isFirst = Mutex(true)
+
+    init(base: any TaskStore, held: Gate) {
+        self.base = base
+        self.held = held
+    }
+
+    func pushConfigs(of key: TaskKey) async throws(TaskStoreError) -> [PushNotificationConfig] {
+        let isFirst = isFirst.withLock { isFirst in
+            defer { isFirst = false }
+            return isFirst
+        }
+        if isFirst { await held.wait() }
+        return try await base.pushConfigs(of: key)
+    }
+
+    func commit(_ commit: TaskCommit) async throws(TaskStoreError) { try await base.commit(commit) }
+
+    func remember(
+        _ sent: SentMessage, contextID: String, scope: TaskScope, at now: UnixTime
+    ) async throws(TaskStoreError) { try await base.remember(sent, contextID: contextID, scope: scope, at: now) }
+
+    func task(_ key: TaskKey, view: TaskView) async throws(TaskStoreError) -> AgentTask? {
+        try await base.task(key, view: view)
+    }
+
+    func tasks(_ query: TaskQuery, scope: TaskScope) async throws(TaskStoreError) -> TaskPage {
+        try await base.tasks(query, scope: scope)
+    }
+
+    func sent(_ messageID: String, scope: TaskScope) async throws(TaskStoreError) -> SentMessage? {
+        try await base.sent(messageID, scope: scope)
+    }
+
+    func unfinished() async throws(TaskStoreError) -> [(key: TaskKey, task: AgentTask)] {
+        try await base.unfinished()
+    }
+
+    func setPushConfig(_ config: PushNotificationConfig, of key: TaskKey) async throws(TaskStoreError) {
+        try await base.setPushConfig(config, of: key)
+    }
+
+    func deletePushConfig(_ id: String, of key: TaskKey) async throws(TaskStoreError) {
+        try await base.deletePushConfig(id, of: key)
+    }
+
+    func forget(before time: UnixTime) async throws(TaskStoreError) -> Int { try await base.forget(before: time) }
+}
+
 @Suite(.timeLimit(.minutes(1))) struct PushTests {
-    private func agent(_ push: RecordingNotifier, chunks: Int) -> Agent {
-        Agent(push: push) { turn in
+    private func agent(
+        _ push: RecordingNotifier, chunks: Int, store: any TaskStore = InMemoryTaskStore()
+    ) -> Agent {
+        Agent(store: store, push: push) { turn in
             for number in 0..<chunks {
                 try await turn.artifact(Artifact(artifactID: String(number), parts: [.text("x")]))
                 // Lets each be stored by itself.
-                await Task.yield()
+                try await Task.sleep(for: .milliseconds(5))
             }
         }
     }
@@ -46,9 +102,12 @@ private final class RecordingNotifier: PushNotifying {
         let push = RecordingNotifier()
         var configuration = SendMessageRequest.Configuration()
         configuration.pushNotificationConfig = PushNotificationConfig(url: "https://receiver.example/")
-        let agent = agent(push, chunks: 300)
+        let held = Gate()
+        let agent = agent(push, chunks: 3, store: HeldLookUpStore(base: InMemoryTaskStore(), held: held))
+        // The receivers of the first event are found only when the task has long ended.
         _ = try await agent.send(Agent.request("go", configuration: configuration))
-        let expected = ["task"] + (0..<300).map(String.init) + ["TASK_STATE_COMPLETED"]
+        held.open()
+        let expected = ["task", "0", "1", "2", "TASK_STATE_COMPLETED"]
         while push.texts(of: "https://receiver.example/").count < expected.count {
             try await Task.sleep(for: .milliseconds(5))
         }
