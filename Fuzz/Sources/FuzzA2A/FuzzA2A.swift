@@ -35,9 +35,19 @@ private func messages(_ bytes: [UInt8]) {
     roundTrip(PushNotificationConfigRequest.self, value)
     roundTrip(ListPushNotificationConfigsRequest.self, value)
     roundTrip(ListPushNotificationConfigsResponse.self, value)
+    roundTrip(LegacyStreamEvent.self, value)
+    legacy(value)
     if let request = roundTrip(SendMessageRequest.self, value) {
         precondition(request.violations.count <= request.message.parts.count + 4, "more violations than members")
     }
+}
+
+/// Version 0.3: requests of every method, and a card that readers of 1.0 see unchanged.
+private func legacy(_ value: JSONValue) {
+    guard case .object(let object) = value else { return }
+    for operation in Operation.allCases { _ = try? LegacyRequest(operation, reading: FieldReader(object)) }
+    guard let card = try? AgentCard(json: value), let both = try? LegacyCard.adding(to: object) else { return }
+    precondition((try? AgentCard(json: .object(both))) == card, "the card reads differently")
 }
 
 @discardableResult
