@@ -218,8 +218,6 @@ let testTargets: [Target] = [
         [
             "AgentShieldTesting", "PeerRPC", grpcCore, "A2ATransport", "A2A", "AgentTasks", "JOSE", "SPIFFE",
             "WebFetch", protobuf, crypto, hummingbird, httpTypes, nioCore, nioPosix, nioHTTP1, nioSSL,
-            "A2ATransport", "A2A", "AgentTasks", "AgentShieldTesting", "JOSE", "SPIFFE", "WebFetch", protobuf, crypto,
-            hummingbird, httpTypes, nioCore, nioPosix, nioHTTP1, nioSSL,
         ]),
     tests("WIMSETests", ["JOSE", "WIMSE", crypto]),
     tests("OAuthTests", ["JOSE", "OAuth", crypto, cryptoExtras]),

@@ -81,26 +81,39 @@ def test_a_signal_ends_every_process_of_the_demonstration(demo, number, told):
     assert not demo.directory.exists()
 
 
+def answers_in(act: str) -> list[str]:
+    return [line.strip() for line in act.splitlines() if line.strip().startswith(("status ", "demo-agent: "))]
+
+
 def test_the_story_is_told_to_its_end(demo):
     code = demo.process.wait(90)
     told = demo.transcript.read_text()
     assert code == 0, told
     before, tokens = told.split("6  Access tokens", 1)
-    tokens, log = tokens.split("7  The audit log", 1)
+    tokens, tasks = tokens.split("7  Tasks", 1)
+    tasks, switch = tasks.split("8  The kill switch", 1)
+    switch, log = switch.split("9  The audit log", 1)
     assert '"decision":"allow"' not in tokens and "answer 200 allow" in before
-    answers = [line.strip() for line in tokens.splitlines() if line.strip().startswith(("status ", "demo-agent: "))]
-    # The planner's identity is gone, or was still in its hands and got it nothing.
-    assert answers.pop() in {
-        "demo-agent: no identity within 2.0 seconds: no identity issued",
-        "demo-agent: the authorization server answered `invalid_client`",
-    }, told
-    assert answers == [
+    assert answers_in(tokens) == [
         'status 200  {"subject":"spiffe://demo.example/planner","scope":"Forecast.Read","bound":true}',
         # The stranger's copy of the planner's token.
         "status 401  invalid_token",
         "demo-agent: the agent did not answer with 200",
         "demo-agent: the authorization server answered `invalid_scope`",
     ], told
-    for event in ["access_token.issue", "access_token.refuse", "identity.disable"]:
+    # Nobody has approved the card, then somebody has: discovery, acceptance, progress, result.
+    answers = answers_in(tasks)
+    assert answers.pop(0) == "demo-agent: the registry answered 404", told
+    assert "found spiffe://demo.example/weather, wants oauth2 api://weather/Forecast.Read" in tasks, told
+    assert 'task 202  {"status":"accepted","taskId":"task-' in tasks, told
+    assert '"status":"in_progress","progress":0.' in tasks, told
+    assert '"status":"completed","progress":1' in answers[-1] and '"weather":"sunny"' in answers[-1], told
+    # The planner's identity is gone, or was still in its hands and got it nothing.
+    assert answers_in(switch) in (
+        ["demo-agent: no identity within 2.0 seconds: no identity issued"],
+        ["demo-agent: the authorization server answered `invalid_client`"],
+    ), told
+    assert "nobody finds it" in switch, told
+    for event in ["access_token.issue", "access_token.refuse", "registry.approve", "identity.disable"]:
         assert event in log, told
     assert "Every step above is in the log" in log

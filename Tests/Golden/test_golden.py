@@ -37,9 +37,8 @@ COMMANDS = [
     *(f"card{act}" for act in ("", " sign", " verify", " show", " lint")),
     *(f"approvals{act}" for act in ("", " list", " show", " approve", " deny")),
     *(f"registry{act}" for act in ("", " list", " show", " search", " register", " approve", " reject", " deprecate", " revoke",
-                                   " visibility", " export", " watch")),
-    *(f"a2a{act}" for act in ("", " card", " send", " get", " list", " cancel", " subscribe", " scripted-agent")),
                                    " visibility", " check", " export", " watch")),
+    *(f"a2a{act}" for act in ("", " card", " send", " get", " list", " cancel", " subscribe", " scripted-agent")),
     "log list", "log show", "log verify", "log prove", "log checkpoint", "validate", "demo",
 ]  # fmt: skip
 

@@ -1,9 +1,13 @@
-"""Our A2A server as stock clients and curl see it, on both bindings of HTTP: the scripted agent with its example script."""
+"""Our A2A server as stock clients and curl see it, on all three bindings: the scripted agent with its example script."""
 
 import asyncio
+import contextlib
+import http.server
 import json
+import threading
 import uuid
 
+import grpc
 import httpx
 import pytest
 from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
@@ -16,15 +20,44 @@ from a2a.utils.errors import (
 )
 from google.protobuf.json_format import MessageToDict
 
-from harness.scripted import ScriptedAgent
+from harness.polling import eventually
+from harness.scripted import EXAMPLE, ScriptedAgent
 
-BINDINGS = ["JSONRPC", "HTTP+JSON"]
+BINDINGS = ["JSONRPC", "HTTP+JSON", "GRPC"]
 
 
 @pytest.fixture(scope="module")
 def agent():
     with ScriptedAgent() as agent:
         yield agent
+
+
+@pytest.fixture(scope="module")
+def pushing():
+    script = EXAMPLE.read_text().replace("{streaming: true,", "{streaming: true, pushNotifications: true,")
+    with ScriptedAgent(script, ["-allow-loopback-webhooks"]) as agent:
+        yield agent
+
+
+@contextlib.contextmanager
+def receiver():
+    """A receiver of notifications: its URL, and what has come as headers and body."""
+    received = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append((self.headers, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", received
+        server.shutdown()
 
 
 def identifier(prefix: str) -> str:
@@ -42,7 +75,10 @@ def with_client(agent, binding, body, streaming=True):
     async def run():
         async with httpx.AsyncClient(timeout=20) as http:
             card = await A2ACardResolver(http, agent.url).get_agent_card()
-            config = ClientConfig(streaming=streaming, httpx_client=http, supported_protocol_bindings=[binding])
+            config = ClientConfig(
+                streaming=streaming, httpx_client=http, supported_protocol_bindings=[binding],
+                grpc_channel_factory=lambda url: grpc.aio.insecure_channel(url.split("//")[-1]),
+            )  # fmt: skip
             client = ClientFactory(config).create(card)
             return await body(client)
 
@@ -274,6 +310,90 @@ class TestWire:
 
     def test_the_extended_card_needs_somebody_who_is_known(self, agent):
         assert httpx.get(f"{agent.url}/extendedAgentCard").status_code == 401
+
+
+class TestOldPeers:
+    """Version 0.3, whose requests name no version."""
+
+    def call(self, agent, method, params):
+        answer = httpx.post(agent.url, json={"jsonrpc": "2.0", "id": "1", "method": method, "params": params})
+        return answer.json()
+
+    def message(self, prefix):
+        return {"kind": "message", "messageId": identifier(prefix), "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
+
+    def test_the_card_has_their_members_beside_its_own(self, agent):
+        card = httpx.get(f"{agent.url}/.well-known/agent.json").json()
+        assert card["url"] == agent.url and card["preferredTransport"] == "JSONRPC" and card["protocolVersion"].startswith("0.3")
+        assert card["supportedInterfaces"][0]["protocolVersion"] == "1.0"
+
+    def test_a_message_is_answered_in_their_shapes(self, agent):
+        task = self.call(agent, "message/send", {"message": self.message("task")})["result"]
+        assert task["kind"] == "task" and task["status"]["state"] == "completed"
+        assert task["artifacts"][0]["parts"][0]["kind"] == "text"
+        read = self.call(agent, "tasks/get", {"id": task["id"]})["result"]
+        assert read["id"] == task["id"]
+        assert self.call(agent, "tasks/get", {"id": "none"})["error"]["code"] == -32001
+
+    def test_a_stream_says_which_event_is_the_last(self, agent):
+        body = {"jsonrpc": "2.0", "id": 1, "method": "message/stream", "params": {"message": self.message("stream")}}
+        with httpx.stream("POST", agent.url, json=body, timeout=20) as stream:
+            events = [json.loads(line.removeprefix("data: "))["result"] for line in stream.iter_lines() if line]
+        assert [event["kind"] for event in events][0] == "task"
+        assert [event.get("final") for event in events if event["kind"] == "status-update"][-1] is True
+
+
+class TestPush:
+    """Notifications to a receiver on this machine, which only tests may ask for."""
+
+    def test_every_update_reaches_the_receiver_with_its_credentials(self, pushing):
+        with receiver() as (url, received):
+            sent = request("stream")
+            sent.configuration.task_push_notification_config.CopyFrom(
+                pb.TaskPushNotificationConfig(
+                    url=url, token="word", authentication=pb.AuthenticationInfo(scheme="Bearer", credentials="secret")
+                )
+            )
+            task = with_client(pushing, "JSONRPC", lambda client: task_of(client, sent), streaming=False)
+            eventually(lambda: received and "COMPLETED" in json.dumps(received[-1][1]), "the last update has come")
+        headers, first = received[0]
+        assert headers["Authorization"] == "Bearer secret" and headers["X-A2A-Notification-Token"] == "word"
+        assert headers["Content-Type"] == "application/a2a+json"
+        assert first["task"]["id"] == task.id
+
+    def test_secrets_are_not_read_back(self, pushing):
+        async def body(client):
+            asked = await task_of(client, request("ask"))
+            made = await client.create_task_push_notification_config(
+                pb.TaskPushNotificationConfig(
+                    task_id=asked.id, url="http://127.0.0.1:9/", token="word",
+                    authentication=pb.AuthenticationInfo(scheme="Bearer", credentials="secret"),
+                )
+            )
+            read = await client.get_task_push_notification_config(
+                pb.GetTaskPushNotificationConfigRequest(task_id=asked.id, id=made.id)
+            )
+            listed = await client.list_task_push_notification_configs(
+                pb.ListTaskPushNotificationConfigsRequest(task_id=asked.id)
+            )
+            await client.delete_task_push_notification_config(
+                pb.DeleteTaskPushNotificationConfigRequest(task_id=asked.id, id=made.id)
+            )
+            return made, read, listed.configs
+
+        for binding in BINDINGS:
+            made, read, listed = with_client(pushing, binding, body, streaming=False)
+            assert made.id and read.id == made.id and [config.id for config in listed] == [made.id]
+            assert "secret" not in str(made) + str(read) + str(listed) and not read.token
+
+    @pytest.mark.parametrize("url", [
+        "https://10.0.0.1/", "https://169.254.169.254/latest", "https://[::ffff:10.0.0.1]/", "https://user@receiver.example/",
+        "ftp://127.0.0.1/", "http://192.168.1.1/", "nonsense",
+    ])  # fmt: skip
+    def test_addresses_inside_are_refused(self, pushing, url):
+        task = httpx.post(f"{pushing.url}/message:send", json={"message": MessageToDict(request("ask").message)}).json()["task"]
+        answer = httpx.post(f"{pushing.url}/tasks/{task['id']}/pushNotificationConfigs", json={"url": url})
+        assert answer.status_code == 400 and answer.json()["error"]["details"][0]["fieldViolations"][0]["field"] == "url"
 
 
 class TestFacade:

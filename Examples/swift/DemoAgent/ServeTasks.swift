@@ -26,7 +26,8 @@ struct ServeTasks: AsyncParsableCommand {
                 identity: identity, AgentTokenVerifier.Settings(issuer: issuer, audiences: [audience]))
             let server = try A2AServer(
                 card: card, handler: Forecasts(),
-                security: .mutualTLS(identity, allow: .trustDomains([own.id.trustDomain])), settings: settings
+                security: .mutualTLS(identity, allow: .trustDomains([own.id.trustDomain])), settings: settings,
+                logger: AgentIdentity.silentLogger
             ) { port in
                 do {
                     try await register(card, identity, own.id)

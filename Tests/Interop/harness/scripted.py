@@ -22,7 +22,8 @@ class ScriptedAgent:
             self.script = self.folder / "script.yaml"
             self.script.write_text(script)
         self.port = free_port()
-        self.extra = list(extra)
+        self.grpc_port = free_port()
+        self.extra = ["-grpcPort", str(self.grpc_port), *extra]
         if keeps_tasks:
             (self.folder / "data").mkdir()
             self.extra += ["-dataDir", self.folder / "data"]

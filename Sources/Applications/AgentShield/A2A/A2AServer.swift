@@ -74,8 +74,14 @@ public final class A2AServer: Service {
         card: AgentCard, handler: any AgentHandler, security: Security, settings: Settings,
         logger: Logger = Logger(label: "a2a"), onReady: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws(AgentShieldError) {
+        let published: PublishedCard
+        do throws(FieldViolation) {
+            published = try .forOldPeers(json: card.jsonBytes)
+        } catch {
+            throw .tasks("the card cannot be published: \(error)")
+        }
         try self.init(
-            card: card, publishing: PublishedCard(card), handler: handler, security: security, settings: settings,
+            card: card, publishing: published, handler: handler, security: security, settings: settings,
             logger: logger, onReady: onReady)
     }
 

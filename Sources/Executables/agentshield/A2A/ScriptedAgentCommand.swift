@@ -58,6 +58,11 @@ struct ScriptedAgentCommand: AsyncParsableCommand {
                     AgentInterface(url: url, protocolBinding: .grpc, protocolVersion: "1.0"))
             }
         }
+        if script.card.supportedInterfaces.isEmpty {
+            // Last, so that nobody who speaks 1.0 takes it; old peers find their members in the card by it.
+            card.supportedInterfaces.append(
+                AgentInterface(url: address, protocolBinding: .jsonRPC, protocolVersion: "0.3"))
+        }
         var server = A2AServer.Settings(rules: CallRules(.anybody))
         server.host = host
         server.port = port
