@@ -182,7 +182,9 @@ let executables: [Target] = [
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),
     .executableTarget(
         name: "DemoAgent",
-        dependencies: ["A2A", "AgentShield", "AgentTasks", argumentParser, hummingbird, lifecycle, logging, unixSignals, nioCore],
+        dependencies: [
+            "A2A", "AgentShield", "AgentTasks", argumentParser, hummingbird, lifecycle, logging, unixSignals, nioCore,
+        ],
         path: "Examples/swift/DemoAgent", swiftSettings: houseSettings),
 ]
 

@@ -59,7 +59,7 @@ def test_the_card_is_found_and_shown_as_it_is(agent):
     card = json.loads(call(agent, "card"))
     assert card["name"] == "Stock agent"
     assert [interface["protocolBinding"] for interface in card["supportedInterfaces"]] == ["JSONRPC", "JSONRPC", "HTTP+JSON", "GRPC"]
-    assert "obey: Obeys." in call(agent, "card", output="pretty")
+    assert "obey: Obey" in call(agent, "card", output="pretty")
 
 
 def test_a_message_is_answered_with_its_ended_task(agent, binding):

@@ -1,6 +1,7 @@
 """A stock client and an agent of the SDK: found on the registry, over mutual TLS, with the token that the card asks for."""
 
 import asyncio
+import json
 import os
 import ssl
 import sys
@@ -11,18 +12,22 @@ import httpx
 import pytest
 from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.types import a2a_pb2 as pb
+from google.protobuf.json_format import MessageToDict
 
+from harness import signatures
 from harness.domain import default_binary, start_up
 from harness.polling import eventually
 from harness.ports import free_port
 from harness.process import Process
 from harness.tokens import Tokens
 from wire.keys import der_to_pem
+from test_wimse import Python
 from wire.workload import first
 
 DEMO = default_binary().parent / "demo-agent"
 pytestmark = pytest.mark.skipif(not DEMO.exists(), reason="needs `swift build --product demo-agent`")
 SCOPE = "api://weather/Forecast.Read"
+AUDIENCE = "https://weather.test"
 
 
 class World:
@@ -45,6 +50,16 @@ class World:
                 "weather",
                 ["env", f"SPIFFE_ENDPOINT_SOCKET={self.domain.endpoint}", DEMO, "serve-tasks", "--port", str(self.port),
                  "--registry", tokens.base],
+                self.domain.folder,
+            )
+        )  # fmt: skip
+        # The same agent once more, for callers behind a gateway and for those that need no token.
+        self.other_port = free_port()
+        self.domain.processes.append(
+            Process(
+                "other",
+                ["env", f"SPIFFE_ENDPOINT_SOCKET={self.domain.endpoint}", DEMO, "serve-tasks", "--port", str(self.other_port),
+                 "--registry", tokens.base, "--unlisted", "--allow", f"{self.domain.id}/python", "--proof-audience", AUDIENCE],
                 self.domain.folder,
             )
         )  # fmt: skip
@@ -135,6 +150,34 @@ def test_whoever_has_no_certificate_gets_no_further_than_the_handshake(world):
     context.check_hostname = False
     with pytest.raises(httpx.HTTPError):
         httpx.post(f"https://127.0.0.1:{world.port}/message:send", json={}, verify=context)
+
+
+class TestProofs:
+    """Requests that show a WIT-SVID and are signed by its key (WIMSE): whose they are does not depend on the connection."""
+
+    @pytest.fixture
+    def python(self, world):
+        eventually(lambda: "serving tasks" in world.domain.processes[-1].log(), "the agent serves", within=30)
+        return Python(world.domain)
+
+    def message(self, python, **more):
+        body = json.dumps({"message": MessageToDict(request().message)}).encode()
+        return python.request("POST", "/message:send", body, **more)
+
+    def test_a_signed_request_is_of_whoever_signed_it(self, world, python):
+        message = self.message(python)
+        signatures.sign(message, python.key, wimse_aud=AUDIENCE)
+        answer = python.send(world.other_port, message)
+        assert answer.status == 200, answer.body
+        assert json.loads(answer.body)["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+        # Once more is a replay.
+        assert python.send(world.other_port, message).status in (400, 401)
+
+    def test_a_broken_proof_is_refused_although_the_certificate_would_do(self, world, python):
+        message = self.message(python)
+        signatures.sign(message, python.key, wimse_aud="https://other.test")
+        assert python.send(world.other_port, message).status in (400, 401)
+        assert python.send(world.other_port, self.message(python)).status in (400, 401)
 
 
 def test_an_agent_that_is_disabled_is_gone_from_the_registry_and_gets_no_token(world):

@@ -14,21 +14,29 @@ struct ServeTasks: AsyncParsableCommand {
     @Option(help: "The name to register under.") var name = "weather"
     @Option(help: "What the agent is called in access tokens.") var audience = "api://weather"
     @Option(help: "The scope that a task needs.") var scope = "Forecast.Read"
+    @Option(help: "A SPIFFE ID that needs no token; repeat it for more.", transform: parseID) var allow: [SPIFFEID] = []
+    @Option(help: "A name of the agent in proofs of requests, which it takes then.") var proofAudience: [String] = []
+    @Flag(help: "Do not register the card.") var unlisted = false
     @Option(help: "Seconds to wait for an identity.") var wait = 30
 
     func run() async throws {
         try await withIdentity(seconds: wait) { identity, own in
             let issuer = "\(registry)/oauth2"
             let card = try card(own.id, issuer)
-            var settings = A2AServer.Settings(rules: CallRules(.init(scopes: [scope])))
+            var settings = A2AServer.Settings(rules: CallRules(.init(scopes: [scope], identities: Set(allow))))
             settings.port = port
             settings.tokens = try AgentTokenVerifier(
                 identity: identity, AgentTokenVerifier.Settings(issuer: issuer, audiences: [audience]))
+            if !proofAudience.isEmpty {
+                settings.proofs = try AgentProofVerifier(
+                    identity: identity, AgentProofVerifier.Settings(audiences: proofAudience))
+            }
             let server = try A2AServer(
                 card: card, handler: Forecasts(),
                 security: .mutualTLS(identity, allow: .trustDomains([own.id.trustDomain])), settings: settings,
                 logger: AgentIdentity.silentLogger
             ) { port in
+                guard !unlisted else { return Output.line("serving tasks at https://127.0.0.1:\(port)") }
                 do {
                     try await register(card, identity, own.id)
                     Output.line("serving tasks at https://127.0.0.1:\(port), registered as \(name)")

@@ -42,6 +42,8 @@ public final class A2AServer: Service {
         public var directory: String?
         /// Access tokens that are taken, beside certificates.
         public var tokens: AgentTokenVerifier?
+        /// Proofs of single requests that are taken, for callers behind something that ends TLS.
+        public var proofs: AgentProofVerifier?
         /// Rules, limits and retention.
         public var tasks: TaskServiceSettings
         /// The card for callers that have proved who they are.
@@ -61,7 +63,7 @@ public final class A2AServer: Service {
     private let settings: Settings
     private let service: TaskService
     private let push: PushNotifier?
-    private let responder: A2AHTTPResponder<BasicRequestContext>
+    private let responder: Responder
     private let logger: Logger
     private let onReady: @Sendable (Int) async -> Void
 
@@ -110,10 +112,11 @@ public final class A2AServer: Service {
         var http = A2AHTTPResponder<BasicRequestContext>.Settings(path: settings.path)
         http.maximumBodySize = settings.maximumBodySize
         let tokens = settings.tokens
-        responder = A2AHTTPResponder(service: service, card: { published }, settings: http) {
+        let base = A2AHTTPResponder<BasicRequestContext>(service: service, card: { published }, settings: http) {
             request, _ async throws(A2AHTTPResponder<BasicRequestContext>.Refusal) -> A2ACaller in
             try await Self.caller(of: request, tokens: tokens)
         }
+        responder = Responder(base: base, proofs: settings.proofs.map(RequestProofMiddleware.init))
         self.security = security
         self.settings = settings
         self.logger = logger
@@ -208,18 +211,38 @@ public final class A2AServer: Service {
         }
     }
 
-    /// A token goes before the certificate: it says on whose behalf the caller comes, and is bound to that certificate.
+    /// Judges the proof of a request that shows a WIT-SVID before anything else is done with it.
+    private struct Responder: HTTPResponder {
+        let base: A2AHTTPResponder<BasicRequestContext>
+        let proofs: RequestProofMiddleware<BasicRequestContext>?
+
+        func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+            guard let proofs, request.headers[.workloadIdentityToken] != nil else {
+                return try await base.respond(to: request, context: context)
+            }
+            return try await proofs.handle(request, context: context) { try await base.respond(to: $0, context: $1) }
+        }
+    }
+
+    /// A token goes before proof and certificate: it says on whose behalf the caller comes. A proof goes before the certificate, which
+    /// is then that of whatever ended TLS.
     private static func caller(
         of request: Request, tokens: AgentTokenVerifier?
     ) async throws(A2AHTTPResponder<BasicRequestContext>.Refusal) -> A2ACaller {
         let peer = AgentCaller.current
-        guard let tokens, peer == nil || request.headers[.authorization] != nil else {
+        let prover = AgentProofCaller.current
+        // With a proof token there is no room for another credential in the field.
+        let showsToken = request.headers[.authorization] != nil && prover?.isSigned != false
+        guard let tokens, showsToken || (peer == nil && prover == nil) else {
             // A token that nobody looks at must not be taken for an authorization.
+            if let prover { return A2ACaller(method: .signature, name: prover.id.string) }
             if let peer { return A2ACaller(method: .mutualTLS, name: peer.id.string) }
             return .anonymous
         }
         switch await tokens.admission(of: request, scopes: []) {
         case .admitted(let caller, _):
+            // Whoever signs a request with somebody else's token is not who the token was given to.
+            guard prover.map({ $0.id == caller.actor.id }) ?? true else { throw .init(A2AError(.permissionDenied)) }
             return A2ACaller(
                 method: caller.isBound ? .boundToken : .bearerToken, name: caller.actor.name,
                 subject: caller.subject.name, scopes: caller.scopes)
@@ -247,4 +270,9 @@ public final class A2AServer: Service {
             logger.error("old tasks could not be deleted", metadata: ["error": "\(error)"])
         }
     }
+}
+
+extension HTTPField.Name {
+    // The literal is a field name.
+    fileprivate static let workloadIdentityToken = HTTPField.Name("Workload-Identity-Token") ?? .accept
 }
