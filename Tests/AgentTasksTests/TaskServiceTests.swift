@@ -143,6 +143,58 @@ final class Gate: Sendable {
         #expect(count.withLock { $0 } == 1)
     }
 
+    @Test func twoOfTheSameMessageAtTheSameMomentAreOne() async throws {
+        let count = Mutex(0)
+        let agent = Agent(store: SlowTaskStore(InMemoryTaskStore())) { turn in
+            count.withLock { $0 += 1 }
+            try await turn.complete()
+        }
+        let request = Agent.request("go", id: "m-1")
+        let ids = try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<10 { group.addTask { try await agent.send(request).id } }
+            var ids: Set<String> = []
+            for try await id in group { ids.insert(id) }
+            return ids
+        }
+        #expect(ids.count == 1)
+        #expect(count.withLock { $0 } == 1)
+    }
+
+    @Test func aHandlerThatSaysMoreThanTheStoreTakesIsHeldBackAndGoesOn() async throws {
+        let agent = Agent(store: SlowTaskStore(InMemoryTaskStore())) { turn in
+            for number in 0..<2000 {
+                try await turn.chunk(
+                    Artifact(artifactID: "a", parts: [.text("\(number)")]), append: number > 0, lastChunk: false)
+            }
+        }
+        #expect(try await agent.send(Agent.request("go")).artifacts.first?.parts.count == 2000)
+    }
+
+    @Test func aStreamThatNobodyComesToReadGoesAway() async throws {
+        let agent = Agent { turn in try await turn.requireAuthorization("?") }
+        let task = try await agent.send(Agent.request("go"))
+        weak var stream: EventStream?
+        do {
+            let made = try await agent.service.subscribeToTask(SubscribeToTaskRequest(id: task.id), Agent.alice)
+            stream = made
+        }
+        #expect(stream == nil)
+        while agent.service.tasksInMemory > 0 { await Task.yield() }
+    }
+
+    @Test func aTaskThatCouldNotBeStoredIsReadAnew() async throws {
+        let plan = FaultPlan()
+        let agent = Agent(store: FaultyTaskStore(InMemoryTaskStore(), plan: plan)) { turn in
+            if turn.task == nil { try await turn.requireInput("?") } else { try await turn.complete() }
+        }
+        let task = try await agent.send(Agent.request("go"))
+        plan.arm(.before)
+        let more = Agent.request("more", task: task.id)
+        #expect(await refusal { _ = try await agent.service.sendMessage(more, Agent.alice) }?.kind == .unavailable)
+        while agent.service.tasksInMemory > 0 { await Task.yield() }
+        #expect(try await agent.send(more).status.state == .completed)
+    }
+
     @Test func anImmediateAnswerComesWhileTheHandlerWorks() async throws {
         let gate = Gate()
         let agent = Agent { turn in
@@ -425,6 +477,59 @@ final class Gate: Sendable {
         let error = await refusal { while try await slow.next() != nil {} }
         #expect(error?.kind == .resourceExhausted)
     }
+}
+
+/// A store that takes its time.
+struct SlowTaskStore: TaskStore {
+    let base: any TaskStore
+
+    init(_ base: any TaskStore) { self.base = base }
+
+    private func pause() async { try? await Task.sleep(for: .milliseconds(2)) }
+
+    func commit(_ commit: TaskCommit) async throws(TaskStoreError) {
+        await pause()
+        try await base.commit(commit)
+    }
+
+    func remember(
+        _ sent: SentMessage, contextID: String, scope: TaskScope, at now: UnixTime
+    ) async throws(TaskStoreError) {
+        await pause()
+        try await base.remember(sent, contextID: contextID, scope: scope, at: now)
+    }
+
+    func task(_ key: TaskKey, view: TaskView) async throws(TaskStoreError) -> AgentTask? {
+        await pause()
+        return try await base.task(key, view: view)
+    }
+
+    func tasks(_ query: TaskQuery, scope: TaskScope) async throws(TaskStoreError) -> TaskPage {
+        try await base.tasks(query, scope: scope)
+    }
+
+    func sent(_ messageID: String, scope: TaskScope) async throws(TaskStoreError) -> SentMessage? {
+        await pause()
+        return try await base.sent(messageID, scope: scope)
+    }
+
+    func unfinished() async throws(TaskStoreError) -> [(key: TaskKey, task: AgentTask)] {
+        try await base.unfinished()
+    }
+
+    func setPushConfig(_ config: PushNotificationConfig, of key: TaskKey) async throws(TaskStoreError) {
+        try await base.setPushConfig(config, of: key)
+    }
+
+    func pushConfigs(of key: TaskKey) async throws(TaskStoreError) -> [PushNotificationConfig] {
+        try await base.pushConfigs(of: key)
+    }
+
+    func deletePushConfig(_ id: String, of key: TaskKey) async throws(TaskStoreError) {
+        try await base.deletePushConfig(id, of: key)
+    }
+
+    func forget(before time: UnixTime) async throws(TaskStoreError) -> Int { try await base.forget(before: time) }
 }
 
 /// What an operation is refused with, if it is.

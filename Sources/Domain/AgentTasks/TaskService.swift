@@ -31,6 +31,8 @@ package final class TaskService: A2AServing {
         var live: [TaskKey: Entry] = [:]
         /// Messages whose outcome may not be stored yet.
         var sends: [SendKey: Send] = [:]
+        /// Messages that somebody looks up at the moment or is about to note, with those who wait for that.
+        var looking: [SendKey: [CheckedContinuation<Void, Never>]] = [:]
     }
 
     /// A task in memory, for as long as it is busy or an operation holds it.
@@ -143,6 +145,9 @@ package final class TaskService: A2AServing {
         var message = request.message
         let digest = Array(SHA256.hash(data: message.jsonBytes))
         let sendKey = SendKey(scope: scope, messageID: message.messageID)
+        // Two of the same message at the same moment must not both find that it is new.
+        await beginLooking(sendKey)
+        defer { endLooking(sendKey) }
         if let begun = try await repeated(sendKey, digest, subscribes: subscribes) { return begun }
         var config = request.configuration.pushNotificationConfig
         if config != nil { config = try await checked(config, taskID: nil) }
@@ -234,6 +239,28 @@ package final class TaskService: A2AServing {
                     reply: message, settings: settings.limits, store: store, events: events))
             return try joined(live, turn: 0, subscribes: subscribes)
         }
+    }
+
+    private func beginLooking(_ key: SendKey) async {
+        var isMine = false
+        while !isMine {
+            await withCheckedContinuation { continuation in
+                let isFree = state.withLock { state in
+                    guard state.looking[key] == nil else {
+                        state.looking[key]?.append(continuation)
+                        return false
+                    }
+                    state.looking[key] = []
+                    isMine = true
+                    return true
+                }
+                if isFree { continuation.resume() }
+            }
+        }
+    }
+
+    private func endLooking(_ key: SendKey) {
+        for waiting in state.withLock({ $0.looking.removeValue(forKey: key) }) ?? [] { waiting.resume() }
     }
 
     private static let usedForAnother = A2AError.invalid(
@@ -499,6 +526,9 @@ package final class TaskService: A2AServing {
     }
 
     // What is in memory
+
+    /// How many tasks are worked on, waited for or looked at.
+    package var tasksInMemory: Int { state.withLock { $0.live.count } }
 
     private var events: LiveTask.Events {
         LiveTask.Events(

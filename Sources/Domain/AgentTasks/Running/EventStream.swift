@@ -47,7 +47,9 @@ package final class EventStream: AsyncSequence, Sendable {
         self.limit = limit
     }
 
-    /// Has `action` done once, when the subscriber goes away or the stream has ended.
+    deinit { abandon() }
+
+    /// Has `action` done once, when the subscriber goes away.
     func onEnd(_ action: @escaping @Sendable () -> Void) {
         state.withLock { $0.onEnd = action }
     }

@@ -57,7 +57,8 @@ final class LiveTask: Sendable {
     }
 
     fileprivate struct Subscriber {
-        let stream: EventStream
+        /// Whoever reads holds it: a stream that nobody comes to read goes away with its answer.
+        weak var stream: EventStream?
         /// Whether the stream ends once the task waits for input, as that of a message does.
         let endsWithTurn: Bool
         var hasTask: Bool
@@ -252,7 +253,8 @@ final class LiveTask: Sendable {
     private func drained() async {
         await withCheckedContinuation { continuation in
             let isDrained = state.withLock { state in
-                guard state.isPumping else { return true }
+                // What has been taken in the meantime is waited for by nobody: nothing would say that it is done.
+                guard state.isPumping, state.changes.count >= settings.maximumUnstoredChanges else { return true }
                 state.writers.append(continuation)
                 return false
             }
@@ -485,6 +487,8 @@ final class LiveTask: Sendable {
 
     private func publish(_ batch: Batch) {
         var published: [PublishedEvent] = []
+        // A stream that ends here tells this task so, which takes the lock: the last reference must not go inside of it.
+        var held: [EventStream] = []
         let (resumed, writers) = state.withLock {
             state -> ([(Waiter, Result<Outcome, A2AError>)], [CheckedContinuation<Void, Never>]) in
             state.stored = batch.task
@@ -504,6 +508,7 @@ final class LiveTask: Sendable {
                 case .message: break
                 }
             }
+            held = state.subscribers.values.compactMap(\.stream)
             state.deliver(published, created: created != nil)
             var resumed: [(Waiter, Result<Outcome, A2AError>)] = []
             for (number, waiter) in state.waiters {
@@ -516,26 +521,29 @@ final class LiveTask: Sendable {
         }
         for (waiter, outcome) in resumed { waiter.continuation.resume(returning: outcome) }
         for writer in writers { writer.resume() }
+        withExtendedLifetime(held) {}
         if !published.isEmpty { events.onPublished(self, published) }
     }
 
     private func fail(_ error: TaskStoreError) {
         events.onStoreError(key, error)
         let failure = A2AError(.unavailable, "the task could not be stored")
-        let (waiters, writers, runner) = state.withLock { state in
+        let (streams, waiters, writers, runner) = state.withLock { state in
             state.failure = failure
             state.changes = []
             state.turns = []
             state.isPumping = false
-            for subscriber in state.subscribers.values { subscriber.stream.finish(failure) }
-            state.subscribers = [:]
             defer {
+                state.subscribers = [:]
                 state.waiters = [:]
                 state.writers = []
             }
-            return (Array(state.waiters.values), state.writers, state.runner)
+            return (
+                state.subscribers.values.compactMap(\.stream), Array(state.waiters.values), state.writers, state.runner
+            )
         }
         runner?.cancel()
+        for stream in streams { stream.finish(failure) }
         for waiter in waiters { waiter.continuation.resume(returning: .failure(failure)) }
         for writer in writers { writer.resume() }
     }
@@ -550,7 +558,8 @@ extension LiveTask.State {
     }
 
     fileprivate mutating func takeChanges() -> LiveTask.Batch? {
-        guard !changes.isEmpty, failure == nil else {
+        if failure != nil { changes = [] }
+        guard !changes.isEmpty else {
             isPumping = false
             return nil
         }
@@ -583,9 +592,9 @@ extension LiveTask.State {
         for (identifier, subscriber) in subscribers {
             // A subscriber from before the task was there gets it as its first event; every other one has it.
             let sent = subscriber.hasTask || created || ends ? events : []
-            let isAlive = subscriber.stream.send(sent)
+            let isAlive = subscriber.stream?.send(sent) ?? false
             subscribers[identifier]?.hasTask = true
-            if ends || (endsTurn && subscriber.endsWithTurn) { subscriber.stream.finish() }
+            if ends || (endsTurn && subscriber.endsWithTurn) { subscriber.stream?.finish() }
             if !isAlive || ends || (endsTurn && subscriber.endsWithTurn) { subscribers[identifier] = nil }
         }
     }
