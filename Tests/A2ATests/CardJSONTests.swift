@@ -4,6 +4,16 @@ import Testing
 @testable import A2A
 
 @Suite struct CardJSONTests {
+    @Test(arguments: [
+        #"{"securitySchemes":null,"security_schemes":{}}"#,
+        #"{"supportedInterfaces":[],"supported_interfaces":[{"url":"https://evil.example"}]}"#,
+        #"{"supportedInterfaces":[{"protocolBinding":"GRPC","protocol_binding":"JSONRPC"}]}"#,
+    ])
+    func aMemberInBothSpellingsIsRefused(_ card: String) {
+        // One of them would be signed and the other carried along.
+        #expect(throws: CardDocumentError.self) { try CardDocument(parsing: Array(card.utf8)) }
+    }
+
     /// Every field of every message that a card is made of.
     static let everything = """
         {"name":"Recipe Agent","description":"Helps with recipes.",\

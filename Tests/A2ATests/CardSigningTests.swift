@@ -42,9 +42,11 @@ import Testing
     @Test func aCardWithoutEmptyMembersHasOneSignature() throws {
         let signed = try signed(document(), jku: "https://as.example/keys")
         #expect(signed.card.signatures.count == 1)
+        var header = try header(signed.card.signatures[0])
+        #expect(header["card_sha256"]?.stringValue?.utf8.count == 43)
+        header["card_sha256"] = Optional.none
         #expect(
-            try header(signed.card.signatures[0])
-                == ["alg": "ES256", "kid": "card-1", "typ": "JOSE", "jku": "https://as.example/keys"])
+            header == ["alg": "ES256", "kid": "card-1", "typ": "JOSE", "jku": "https://as.example/keys"])
         let verified = try CardVerifier(trusting: [keys(key)]).verify(signed)
         #expect(verified.form == .standard)
         #expect(verified.identity?.spiffeID.path == "/agent")
@@ -54,6 +56,17 @@ import Testing
         #expect(try CardDocument(parsing: signed.jsonBytes) == signed)
         let agent = try SPIFFEID("spiffe://example.org/agent")
         #expect(verified.binding(to: agent) == .bound(agent))
+    }
+
+    @Test(arguments: ["url", "securityRequirements"])
+    func whatIsAddedToACardOfOneFormIsSeen(_ name: String) throws {
+        let value: JSONValue = name == "url" ? "https://evil.example" : [["schemes": [:]]]
+        // Pruned, it is the card that was signed.
+        var object = try signed(document()).object
+        object[name] = value
+        #expect(throws: CardVerificationError.altered) {
+            try CardVerifier(trusting: [keys(key)]).verify(CardDocument(object))
+        }
     }
 
     @Test func aCardWithEmptyOrUnknownMembersHasASignatureOverEachForm() throws {

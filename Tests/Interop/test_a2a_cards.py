@@ -165,6 +165,7 @@ def test_we_verify_every_card_that_the_sdk_signs(cards, shape):
 
 def test_a_signature_says_where_its_key_is_and_nobody_follows_it(cards, signed):
     header = jwt.get_unverified_header(signed["signatures"][-1]["protected"] + "..")
+    assert len(header.pop("card_sha256")) == 43
     assert header == {"alg": "ES256", "kid": cards.keys["keys"][0]["kid"], "typ": "JOSE", "jku": cards.tokens.base + KEYS}
     # Of somebody who signs with a key of their own and says where it is, nothing is believed.
     sdk = SDK()

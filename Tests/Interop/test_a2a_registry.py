@@ -196,6 +196,10 @@ def test_a_card_that_the_trust_domain_signed_is_verified_as_long_as_its_key_is_t
     body = signed.read_bytes()
     broken = {**json.loads(body), "description": "Something else"}
     assert registry.put("signed", encoded(broken)).json()["error"] == "bad_signature"
+    # What only some readers see belongs to the card too.
+    for added in ({"url": "https://evil.example"}, {"security_requirements": [{}]}, {"securityRequirements": [{}]}):
+        both = encoded({**json.loads(body), **added})
+        assert registry.put("signed", both).status_code >= 400, added
     answer = registry.put("signed", body, visibility="public")
     assert answer.json()["candidate"]["signature"] == "verified", answer.text
     registry.approve("signed", body)
@@ -349,8 +353,9 @@ def test_another_card_at_the_agent_raises_an_alarm(registry):
         assert view["drift"]["digest"] == f"sha-256:{wrong}" and view["health"]["status"] == "degraded"
         assert registry.domain.cli_json("registry", "show", "-name", "drifting")["drift_digest"] == wrong
         assert any(e["effect"]["result"].get("shown") == wrong for e in registry.tokens.log("registry.drift") if e["phase"] == "outcome")
-        assert "drift" not in beat(right).json()
-    assert "drift" not in registry.get("/agents/drifting").json()
+        # An agent's own word does not end the alarm.
+        assert beat(right).json()["drift"] == f"sha-256:{wrong}"
+    assert registry.get("/agents/drifting").json()["drift"]["digest"] == f"sha-256:{wrong}"
 
 
 def test_an_administrator_asks_an_agent_for_its_card_and_the_agent_has_to_prove_itself(registry, tmp_path):

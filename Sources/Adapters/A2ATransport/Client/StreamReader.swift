@@ -24,6 +24,8 @@ struct StreamReader: Sendable {
             } catch let error as A2AClientError {
                 if seen.news > newsBefore { failures = 0 }
                 guard let taskID = seen.taskID else {
+                    // An answer has begun, if only by a message.
+                    guard seen.news == 0 else { throw error }
                     // Nothing has come: the request may go again by the rules of every request.
                     guard failures + 1 < settings.retries.attempts, settings.retries.allows(next, after: error) else {
                         throw error

@@ -14,7 +14,8 @@ public struct A2AWebTransport: A2AHTTPTransport {
     private let headers: @Sendable () async throws -> [(name: String, value: String)]
 
     /// - Parameters:
-    ///   - client: follows no redirections, whatever its own configuration says; ended by its owner.
+    ///   - client: made with ``configuration``, since one that follows redirections would carry tasks and headers elsewhere; ended by
+    ///     its owner.
     ///   - headers: what goes with every request, such as `Authorization`.
     public init(
         client: HTTPClient,

@@ -16,6 +16,8 @@ extension AgentRegistry {
             guard let candidate = agent.candidate, let card = listing.card(candidate.digest) else { throw .notPending }
             guard candidate.digest == digest else { throw .otherCard }
             if isBarred(agent) { throw .revoked }
+            // The name may have been given to somebody since the card was registered.
+            if let holder = nameHolder(agent.name), holder != agent.identity { throw .nameTaken }
             guard judge(card.bytes) != .invalid else { throw .badSignature }
             agent.versions[agent.versions.count - 1].stage = .approved(by: person, at: time)
             agent.current = candidate.number
@@ -111,6 +113,8 @@ extension AgentRegistry {
             var agent = try own(name, in: snapshot, caller)
             guard let served = agent.served else { throw .notActive }
             if served.digest == digest {
+                // An agent's own word does not end an alarm: that is for an administrator who has looked.
+                guard case .administrator = caller.right else { return Plan(agent: agent) }
                 agent.drift = nil
             } else if let drift = agent.drift, drift.digest == digest || time < drift.seenAt + Self.driftInterval {
                 return Plan(agent: agent)

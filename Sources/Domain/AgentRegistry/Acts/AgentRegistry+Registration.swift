@@ -60,7 +60,9 @@ extension AgentRegistry {
             var changes: [AgentRegistryChange] = []
             if let existing {
                 // Only an administrator gives away a name whose agent was revoked.
-                guard case .administrator = caller.right else { throw .revoked }
+                guard case .administrator = caller.right else {
+                    throw existing.identity == identity ? .revoked : .nameTaken
+                }
                 changes.append(.delete(id: existing.id))
             }
             guard snapshot.count < bounds.agents || existing != nil else { throw .full(.agents) }

@@ -43,6 +43,8 @@ package struct CardSummary: Sendable, Equatable {
 
     package static let maximumSkills = 256
     package static let maximumInterfaces = 32
+    /// In bytes: it stands in the record of each registered version.
+    package static let maximumVersionLength = 128
     /// ARD asks for 2 to 5.
     package static let maximumQueries = 5
 }
@@ -52,6 +54,9 @@ extension CardSummary {
     package init(_ card: AgentCard) throws(FieldViolation) {
         try Self.require(card.name, "name")
         try Self.require(card.version, "version")
+        guard card.version.utf8.count <= Self.maximumVersionLength else {
+            throw FieldViolation("version", "must have at most \(Self.maximumVersionLength) bytes")
+        }
         guard (1...Self.maximumInterfaces).contains(card.supportedInterfaces.count) else {
             throw FieldViolation("supportedInterfaces", "must have 1 to \(Self.maximumInterfaces) elements")
         }

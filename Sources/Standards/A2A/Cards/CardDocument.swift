@@ -31,6 +31,7 @@ public struct CardDocument: Sendable, Equatable {
 
     /// Takes an object that is a card.
     public init(_ object: JSONObject) throws(FieldViolation) {
+        if let both = CardShape.card.membersInBothSpellings(of: object).first { throw both }
         card = try AgentCard(reading: FieldReader(object))
         self.object = object
     }

@@ -50,7 +50,10 @@ final class CardJudge: Sendable {
         guard let document = try? CardDocument(parsing: card) else { return .invalid }
         let root = CardKeys(keys.compactMap { try? JWSVerificationKey(jwk: $0) }, of: trustDomain)
         do throws(CardVerificationError) {
-            return .verified(keyID: try CardVerifier(trusting: [root]).verify(document).keyID ?? "")
+            let verified = try CardVerifier(trusting: [root]).verify(document)
+            // What is given out is the whole card, and not only what a signature is over.
+            guard verified.covers(document) else { return .invalid }
+            return .verified(keyID: verified.keyID ?? "")
         } catch {
             switch error {
             case .unsigned: return .unsigned

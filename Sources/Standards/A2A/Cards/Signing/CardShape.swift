@@ -136,6 +136,17 @@ extension CardShape {
         }
     }
 
+    /// Members that stand there in both spellings, at every depth. One would be read and signed, the other carried along.
+    func membersInBothSpellings(of object: JSONObject) -> [FieldViolation] {
+        messages(in: object).flatMap { message in
+            message.shape.fields.filter { field in
+                let other = FieldReader.protoName(field.name)
+                return !other.hasSameBytes(as: field.name) && message.reader.object[field.name] != nil
+                    && message.reader.object[other] != nil
+            }.map { message.reader.violation($0.name, "stands there in both spellings") }
+        }
+    }
+
     /// The paths of members that no shape has, at every depth.
     func unknownPaths(of object: JSONObject) -> [String] {
         messages(in: object).flatMap { message in

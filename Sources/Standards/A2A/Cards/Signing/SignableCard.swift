@@ -49,10 +49,9 @@ package struct SignableCard: Sendable {
         var header: [(String, JSONValue)] = [("typ", "JOSE")]
         if let keySetURL { header.append(("jku", .string(keySetURL))) }
         var signatures: [AgentCardSignature] = []
-        if standard.object != pruned.object {
-            let whole: (String, JSONValue) = (Self.digestMember, .string(standard.digest))
-            signatures.append(try Self.sign(pruned, header + [whole], key))
-        }
+        // Also where both forms are one: what somebody adds afterwards and pruning hides makes two of them.
+        header.append((Self.digestMember, .string(standard.digest)))
+        if standard.object != pruned.object { signatures.append(try Self.sign(pruned, header, key)) }
         signatures.append(try Self.sign(standard, header, key))
         return document.with(signatures: signatures)
     }
