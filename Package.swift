@@ -156,9 +156,9 @@ let applications: [Target] = [
         "Applications", "AgentShield",
         [
             "A2A", "JOSE", "OAuth", "SPIFFE", "AgentTasks", "Authentication", "A2ATransport", "PeerTLS", "PeerHTTP",
-            "CredentialClient", "TaskStorage", "WorkloadAPI", nioCore, nioPosix, nioSSL, nioHTTP1, hummingbird,
-            hummingbirdCore, hummingbirdTLS, httpClient, httpTypes, logging, "WIMSE", lifecycle, crypto, "PeerRPC",
-            grpcCore, grpcTransport,
+            "CredentialClient", "SQLiteFile", "TaskStorage", "WorkloadAPI", nioCore, nioPosix, nioSSL, nioHTTP1,
+            hummingbird, hummingbirdCore, hummingbirdTLS, httpClient, httpTypes, logging, "WIMSE", lifecycle, crypto,
+            "PeerRPC", grpcCore, grpcTransport,
         ]),
     library(
         "Applications", "AgentShieldTesting",

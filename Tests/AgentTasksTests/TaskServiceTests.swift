@@ -432,6 +432,54 @@ final class Gate: Sendable {
                 == .permissionDenied)
     }
 
+    @Test func whoeverGoesOnWithATaskHasToBeAllowedItsSkill() async throws {
+        let rules = CallRules(.anyIdentity, skills: ["pay": .init(scopes: ["Pay"]), "search": .anyIdentity])
+        let agent = Agent(rules: rules) { turn in
+            if turn.task == nil { try await turn.requireInput("sure?") } else { try await turn.complete() }
+        }
+        func caller(_ scopes: Set<String>?) -> A2ACall {
+            A2ACall(caller: A2ACaller(method: .boundToken, name: "spiffe://example.org/carol", scopes: scopes))
+        }
+        func message(_ skill: String, task: String? = nil) -> SendMessageRequest {
+            Agent.request("go", task: task, metadata: SkillRequest.metadata(skill: skill))
+        }
+        let asked = try await agent.send(message("pay"), caller(["Pay"]))
+        for call in [caller(nil), caller([])] {
+            let more = message("search", task: asked.id)
+            #expect(await refusal { _ = try await agent.service.sendMessage(more, call) }?.kind == .permissionDenied)
+        }
+        #expect(try await agent.send(message("search", task: asked.id), caller(["Pay"])).status.state == .completed)
+    }
+
+    @Test func aTaskThatHasBecomeTooLargeCanStillEnd() async throws {
+        let agent = Agent(change: { $0.limits.maximumTaskSize = 4000 }) { turn in
+            var number = 0
+            while true {
+                try await turn.chunk(
+                    Artifact(artifactID: "a", parts: [.text("x")]), append: number > 0, lastChunk: false)
+                number += 1
+            }
+        }
+        #expect(try await agent.send(Agent.request("go")).status.state == .failed)
+        let long = Agent.request(String(repeating: "x", count: 5000))
+        #expect(await refusal { _ = try await agent.service.sendMessage(long, Agent.alice) }?.kind == .requestTooLarge)
+    }
+
+    @Test func anImmediateAnswerToATaskThatWaitsHasTheMessageInIt() async throws {
+        let gate = Gate()
+        let agent = Agent(store: SlowTaskStore(InMemoryTaskStore())) { turn in
+            guard turn.task != nil else { return try await turn.requireInput("?") }
+            await gate.wait()
+            try await turn.complete()
+        }
+        let asked = try await agent.send(Agent.request("go"))
+        let task = try await agent.send(
+            Agent.request("this", task: asked.id, configuration: .init(returnImmediately: true)))
+        #expect(task.status.state == .working)
+        #expect(task.history.map(\.text) == ["go", "?", "this"])
+        gate.open()
+    }
+
     @Test func requiredExtensionsAndMediaTypesAreNegotiated() async throws {
         let agent = Agent(change: {
             $0.extensions = ["https://a.example/1": true, "https://b.example/1": false]

@@ -78,17 +78,22 @@ package final class TaskService: A2AServing {
     /// Ends the tasks that a former process left unfinished: their handlers are gone.
     package func recover() async throws(TaskStoreError) {
         for (key, task) in try await store.unfinished() {
-            var commit = TaskCommit(
-                key: key, contextID: task.contextID ?? "",
-                status: TaskStatus(
-                    .failed,
-                    message: Message(
-                        messageID: Identifier.fresh(), contextID: task.contextID, taskID: task.id, role: .agent,
-                        parts: [.text("the agent was restarted before the task ended")]), timestamp: now()),
-                changedAt: now(), metadata: task.metadata)
-            if let superseded = task.status.message { commit.messages = [superseded] }
-            try await store.commit(commit)
+            try await fail(task, key, "the agent was restarted before the task ended")
         }
+    }
+
+    /// Ends a task that nobody works on any more.
+    private func fail(_ task: AgentTask, _ key: TaskKey, _ reason: String) async throws(TaskStoreError) {
+        var commit = TaskCommit(
+            key: key, contextID: task.contextID ?? "",
+            status: TaskStatus(
+                .failed,
+                message: Message(
+                    messageID: Identifier.fresh(), contextID: task.contextID, taskID: task.id, role: .agent,
+                    parts: [.text(reason)]), timestamp: now()),
+            changedAt: now(), metadata: task.metadata)
+        if let superseded = task.status.message { commit.messages = [superseded] }
+        try await store.commit(commit)
     }
 
     /// Forgets what is older than the retention, until the surrounding task is cancelled.
@@ -160,6 +165,14 @@ package final class TaskService: A2AServing {
                 release(live)
                 throw .invalid(FieldViolation("message.contextId", "is not that of the task"))
             }
+            do throws(A2AError) {
+                // Whoever goes on with a task has to be allowed what the task is about, whatever this message calls it.
+                let asked = live.stored.flatMap { SkillRequest.skill(of: $0) }
+                try settings.rules.check(operation, caller: call.caller, skill: asked)
+            } catch {
+                release(live)
+                throw error
+            }
             message.contextID = live.contextID
         } else {
             let key = TaskKey(scope: scope, id: Identifier.fresh())
@@ -167,11 +180,11 @@ package final class TaskService: A2AServing {
             live = try adopt(
                 LiveTask(
                     key: key, contextID: message.contextID ?? Identifier.fresh(),
-                    opening: LiveTask.Opening(message: message, digest: digest, pushConfig: config),
+                    opening: LiveTask.Opening(message: message, digest: digest, pushConfig: config, skill: skill),
                     settings: settings.limits, store: store, events: events))
         }
         config?.taskID = live.key.id
-        let opening = LiveTask.Opening(message: message, digest: digest, pushConfig: config)
+        let opening = LiveTask.Opening(message: message, digest: digest, pushConfig: config, skill: skill)
         do throws(A2AError) {
             // Whoever streams looks from before the handler begins, so that nothing is missed.
             let stream = subscribes ? try subscribe(to: live, endsWithTurn: true) : nil
@@ -550,7 +563,13 @@ package final class TaskService: A2AServing {
             let (store, limits, events) = (self.store, settings.limits, self.events)
             let entry = Entry(
                 loading: Task {
-                    try await store.task(key, view: .whole).map {
+                    if let task = try await store.task(key, view: .whole), !task.status.state.isTerminal,
+                        !task.status.state.isInterrupted
+                    {
+                        // It is worked on only by what is in memory, and it was not: a write has failed.
+                        try await self.fail(task, key, "the task could not be stored")
+                    }
+                    return try await store.task(key, view: .whole).map {
                         LiveTask(key: key, task: $0, settings: limits, store: store, events: events)
                     }
                 })

@@ -205,6 +205,9 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
             }
             let caller = try await authenticate(request, context)
             let parameters = try parameters(of: request, defaultVersion: ProtocolVersion.v1.rawValue)
+            guard parameters.version == .v1 else {
+                throw A2AError(.versionNotSupported, "this agent speaks version 0.3 over JSON-RPC alone")
+            }
             let body = try await bodyObject(of: request)
             let typed: OperationRequest
             do throws(FieldViolation) {

@@ -12,6 +12,7 @@ public import NIOSSL
 import PeerHTTP
 import PeerRPC
 import SPIFFE
+import SQLiteFile
 public import ServiceLifecycle
 import TaskStorage
 
@@ -62,6 +63,8 @@ public final class A2AServer: Service {
     private let security: Security
     private let settings: Settings
     private let service: TaskService
+    /// The right to the directory: another process must not take running tasks for those of one that has ended.
+    private let lock: DataDirectoryLock?
     private let push: PushNotifier?
     private let responder: Responder
     private let logger: Logger
@@ -93,6 +96,7 @@ public final class A2AServer: Service {
     ) throws(AgentShieldError) {
         let store: SQLiteTaskStore
         do {
+            lock = try settings.directory.map { try DataDirectoryLock(directory: $0) }
             store = try settings.directory.map { try .open(directory: $0) } ?? .inMemory()
         } catch {
             throw .tasks("\(error)")
@@ -163,6 +167,10 @@ public final class A2AServer: Service {
                 services: [A2AGRPCService(service: service, authenticate: A2AGRPCService.callersBySVID)])
             try await server.run()
         case .tls(let configuration):
+            // What the configuration demands of clients is for HTTP alone to check.
+            guard case .none = configuration.certificateVerification else {
+                throw AgentShieldError.tasks("gRPC cannot be served where TLS demands certificates of clients")
+            }
             try await serveStockGRPC(
                 port,
                 .tls(

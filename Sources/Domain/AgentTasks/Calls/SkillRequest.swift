@@ -11,6 +11,11 @@ public enum SkillRequest {
     /// Metadata that name a skill.
     public static func metadata(skill: String) -> JSONObject { [extensionURI: ["skill": .string(skill)]] }
 
+    /// The skill that a task was begun for.
+    static func skill(of task: AgentTask) -> String? {
+        task.metadata[extensionURI]?.objectValue?["skill"]?.stringValue
+    }
+
     /// The skill that a request names; the request's own metadata go before those of the message.
     static func skill(of request: SendMessageRequest) throws(A2AError) -> String? {
         for (metadata, field) in [(request.metadata, "metadata"), (request.message.metadata, "message.metadata")] {

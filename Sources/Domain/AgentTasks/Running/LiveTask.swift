@@ -38,11 +38,13 @@ final class LiveTask: Sendable {
         let message: Message
         let digest: [UInt8]
         let pushConfig: PushNotificationConfig?
+        /// The skill that is asked for, which the task keeps: later messages have to meet its rule too.
+        let skill: String?
     }
 
     fileprivate enum Change {
         case created(AgentTask, Opening)
-        case message(Opening)
+        case message(Opening, turn: Int)
         case turnBegan(Int)
         case status(TaskStatusUpdate, superseded: Message?)
         case artifact(TaskArtifactUpdate, place: Int, isNew: Bool)
@@ -79,6 +81,7 @@ final class LiveTask: Sendable {
         var turns: [@Sendable () async -> Void] = []
         var runner: Task<Void, Never>?
         var turnsTaken = 0
+        var turnsStored = 0
         var turnsBegun = 0
         var turnsEnded = 0
         var waiters: [Int: Waiter] = [:]
@@ -190,8 +193,14 @@ final class LiveTask: Sendable {
     private func setStatus(
         _ new: TaskState, _ message: Message?, _ progress: TaskProgress?, _ metadata: JSONObject, _ state: inout State
     ) throws(AgentTurnError) {
-        try grow(by: (message?.approximateSize ?? 0) + metadata.approximateSize, &state)
-        var metadata = metadata
+        var (message, metadata) = (message, metadata)
+        do throws(AgentTurnError) {
+            try grow(by: (message?.approximateSize ?? 0) + metadata.approximateSize, &state)
+        } catch {
+            // A task that has become too large must be able to end: without the words that do not fit.
+            guard new.isTerminal else { throw error }
+            (message, metadata) = (nil, JSONObject())
+        }
         if let progress { metadata[TaskProgress.extensionURI] = progress.json }
         let update = TaskStatusUpdate(
             taskID: key.id, contextID: contextID,
@@ -214,11 +223,14 @@ final class LiveTask: Sendable {
         message.taskID = key.id
         let task = AgentTask(
             id: key.id, contextID: contextID, status: TaskStatus(.submitted, timestamp: events.now()),
-            history: [message])
+            history: [message], metadata: opening.skill.map { SkillRequest.metadata(skill: $0) } ?? JSONObject())
         state.task = task
         state.size += message.approximateSize
         state.changes.append(
-            .created(task, Opening(message: message, digest: opening.digest, pushConfig: opening.pushConfig)))
+            .created(
+                task,
+                Opening(
+                    message: message, digest: opening.digest, pushConfig: opening.pushConfig, skill: opening.skill)))
         state.changes.append(.turnBegan(1))
     }
 
@@ -270,15 +282,15 @@ final class LiveTask: Sendable {
     ) throws(A2AError) -> Int {
         let result = state.withLock { state -> Result<(turn: Int, starts: Bool), A2AError> in
             if let failure = state.failure { return .failure(failure) }
+            guard state.size + opening.message.approximateSize <= settings.maximumTaskSize else {
+                return .failure(A2AError(.requestTooLarge, "the task has become too large"))
+            }
             if !isFirst {
                 guard !state.hasEnded else {
                     return .failure(A2AError(.unsupportedOperation, "the task has ended"))
                 }
                 guard state.turns.count < settings.maximumWaitingTurns else {
                     return .failure(A2AError(.resourceExhausted, "too many messages wait for this task"))
-                }
-                guard state.size + opening.message.approximateSize <= settings.maximumTaskSize else {
-                    return .failure(A2AError(.resourceExhausted, "the task has become too large"))
                 }
                 state.size += opening.message.approximateSize
                 // What the agent asked stands before what the client answers, and who waits for this turn must not take the former
@@ -287,7 +299,7 @@ final class LiveTask: Sendable {
                     try? setStatus(.working, nil, nil, JSONObject(), &state)
                 }
                 state.task?.history.append(opening.message)
-                state.changes.append(.message(opening))
+                state.changes.append(.message(opening, turn: state.turnsTaken + 1))
             }
             state.turnsTaken += 1
             let turn = state.turnsTaken
@@ -320,6 +332,10 @@ final class LiveTask: Sendable {
     ) async {
         let (task, starts, isOver) = state.withLock { state -> (AgentTask?, Bool, Bool) in
             if !isFirst, !state.hasEnded, state.failure == nil {
+                // An earlier turn may have asked for something while this message waited.
+                if state.task?.status.state.isInterrupted == true {
+                    try? setStatus(.working, nil, nil, JSONObject(), &state)
+                }
                 state.changes.append(.turnBegan(turn))
             }
             return (state.task, state.startsPumping(), state.hasEnded || state.failure != nil)
@@ -467,7 +483,7 @@ final class LiveTask: Sendable {
         var hasChanged = false
         for change in batch.changes {
             switch change {
-            case .created(_, let opening), .message(let opening):
+            case .created(_, let opening), .message(let opening, _):
                 commit.messages.append(opening.message)
                 commit.sent.append(
                     SentMessage(
@@ -503,9 +519,11 @@ final class LiveTask: Sendable {
                 case .reply(let message, _):
                     state.storedReply = message
                     published.append(PublishedEvent(.message(message)))
-                case .turnBegan(let turn): state.turnsBegun = turn
+                case .message(_, let turn): state.turnsStored = turn
+                case .turnBegan(let turn):
+                    state.turnsBegun = turn
+                    state.turnsStored = max(state.turnsStored, turn)
                 case .turnEnded(let turn): state.turnsEnded = turn
-                case .message: break
                 }
             }
             held = state.subscribers.values.compactMap(\.stream)
@@ -572,7 +590,8 @@ extension LiveTask.State {
         if let storedReply { return .success(.reply(storedReply)) }
         guard let stored else { return nil }
         let isMet =
-            waiter.returnsImmediately || stored.status.state.isTerminal || turnsEnded >= waiter.turn
+            (waiter.returnsImmediately && turnsStored >= waiter.turn) || stored.status.state.isTerminal
+            || turnsEnded >= waiter.turn
             || (stored.status.state.isInterrupted && turnsBegun >= waiter.turn)
         return isMet ? .success(.task(stored)) : nil
     }

@@ -86,7 +86,8 @@ public struct SendMessageRequest: Sendable, Equatable, ProtoJSONMessage {
         case .agent: violations.append(FieldViolation("message.role", "must be ROLE_USER"))
         }
         if message.parts.isEmpty { violations.append(FieldViolation("message.parts", "must have a part")) }
-        for (index, part) in message.parts.enumerated() where part.content == nil {
+        // The first few say enough; a hostile request has millions.
+        for (index, _) in message.parts.enumerated().lazy.filter({ $0.element.content == nil }).prefix(16) {
             violations.append(
                 FieldViolation("message.parts[\(index)]", "must have one of text, raw, url and data"))
         }
