@@ -4,6 +4,7 @@ import HTTPTypes
 package import Hummingbird
 import JOSE
 import NIOCore
+import OAuth
 
 /// The bindings JSON-RPC and HTTP+JSON over HTTP, with the public card: one responder for an agent's listener.
 ///
@@ -276,22 +277,13 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
 
     private func query(of request: Request) throws(FieldViolation) -> [(name: String, value: String)] {
         guard let query = request.uri.query else { return [] }
-        var pairs: [(name: String, value: String)] = []
-        for pair in query.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = Self.decoded(parts[0]), let value = Self.decoded(parts.count == 2 ? parts[1] : "") else {
-                throw FieldViolation("", "the query is not percent-encoded")
-            }
+        do {
             // The version may come in the query too; it is no member of a request.
-            guard name.lowercased() != ServiceParameters.versionName else { continue }
-            guard pairs.count < 32 else { throw FieldViolation("", "the query has too many parameters") }
-            pairs.append((name, value))
+            return try FormParameters(parsing: query.utf8, limits: FormLimits(maximumCount: 32)).fields
+                .filter { $0.name.lowercased() != ServiceParameters.versionName }.map { ($0.name, $0.value) }
+        } catch {
+            throw FieldViolation("", "the query cannot be read: \(error)")
         }
-        return pairs
-    }
-
-    private static func decoded(_ text: Substring) -> String? {
-        text.split(separator: "+", omittingEmptySubsequences: false).joined(separator: " ").removingPercentEncoding
     }
 
     // What both have in common
@@ -377,9 +369,7 @@ package struct A2AHTTPResponder<Context: RequestContext>: HTTPResponder {
                     while let batch = try await iterator.nextBatch() {
                         bytes.removeAll(keepingCapacity: true)
                         for event in batch {
-                            bytes.append(contentsOf: "data: ".utf8)
-                            write(event, &bytes)
-                            bytes.append(contentsOf: "\n\n".utf8)
+                            ServerSentEventWriter.append(to: &bytes) { write(event, &$0) }
                         }
                         if batch.isEmpty { bytes += ServerSentEventWriter.keepAlive }
                         try await writer.write(ByteBuffer(bytes: bytes))

@@ -1,6 +1,7 @@
 package import A2A
 import Crypto
 import JOSE
+import SPIFFE
 
 /// A card as an agent publishes it: made once, with the tag by which caches ask whether it is still the same.
 package struct PublishedCard: Sendable {
@@ -11,9 +12,7 @@ package struct PublishedCard: Sendable {
 
     package init(json: [UInt8]) {
         self.json = json
-        let digest = SHA256.hash(data: json)
-        entityTag =
-            "W/\"" + digest.prefix(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() + "\""
+        entityTag = "W/\"\(HexText.encode(Array(SHA256.hash(data: json).prefix(16))))\""
     }
 
     package init(_ card: AgentCard) {

@@ -138,20 +138,20 @@ extension String {
         return String(validating: bytes, as: UTF8.self)
     }
 
-    /// The text as one segment of a path (RFC 3986 §2.1, §3.3): everything but unreserved characters is escaped.
+    /// The text as one segment of a path or one value of a query: only unreserved characters as they are (RFC 3986 §2.3).
     package var percentEncoded: String {
+        // These two would be steps of the path.
+        if self == "." || self == ".." { return String(repeating: "%2E", count: utf8.count) }
+        let digits = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []
         for byte in utf8 {
             switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
                 UInt8(ascii: "~"):
                 bytes.append(byte)
             default:
-                bytes.append(UInt8(ascii: "%"))
-                for digit in [byte >> 4, byte & 15] {
-                    bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "A") + digit - 10)
-                }
+                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 0xF)]]
             }
         }
         return String(decoding: bytes, as: UTF8.self)

@@ -10,7 +10,17 @@ package enum MediaType {
     /// Whether a `Content-Type` is one of these, whatever its parameters.
     package static func isJSON(_ contentType: String?) -> Bool {
         guard let contentType else { return false }
-        let type = contentType.prefix { $0 != ";" }.trimmingSpaces.lowercased()
+        let type = essence(contentType)
         return type == json || type == a2a
     }
+
+    /// Whether a media type falls under a range such as `text/*` (RFC 9110 §12.5.1); parameters do not count.
+    package static func matches(_ type: String, _ range: String) -> Bool {
+        let (type, range) = (essence(type), essence(range))
+        if range == "*/*" || range == "*" || range == type { return true }
+        return range.hasSuffix("/*") && type.hasPrefix(range.dropLast())
+    }
+
+    /// Type and subtype, in lower case.
+    private static func essence(_ type: String) -> String { type.prefix { $0 != ";" }.trimmingSpaces.lowercased() }
 }

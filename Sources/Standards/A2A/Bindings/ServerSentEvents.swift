@@ -59,6 +59,13 @@ package enum ServerSentEventWriter {
         bytes.append(UInt8(ascii: "\n"))
     }
 
+    /// Appends one event whose data `write` appends, as JSON on one line: looked through for line ends by nobody.
+    package static func append(to bytes: inout [UInt8], _ write: (inout [UInt8]) -> Void) {
+        bytes.append(contentsOf: "data: ".utf8)
+        write(&bytes)
+        bytes.append(contentsOf: "\n\n".utf8)
+    }
+
     /// A comment, which readers skip: shows that the stream lives.
     package static let keepAlive: [UInt8] = Array(": \n\n".utf8)
 }
