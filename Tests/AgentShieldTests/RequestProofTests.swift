@@ -333,13 +333,14 @@ private struct ProofWorld: Sendable {
             func status() async throws -> UInt {
                 try await client.execute(AgentHTTPRequest(url: url + "/balance"), proving: world.proofs()).status.code
             }
-            #expect(await eventually { world.ledger.revocations.refusal(of: try! verified()) == nil })
+            let planner = try verified()
+            #expect(await eventually { world.ledger.revocations.refusal(of: planner) == nil })
             #expect(try await status() == 200)
             world.ledgerAPI.push(try world.revocations(2, [.agent(try world.own.id("/planner"))]))
-            #expect(await eventually { world.ledger.revocations.refusal(of: try! verified()) != nil })
+            #expect(await eventually { world.ledger.revocations.refusal(of: planner) != nil })
             #expect(try await status() == 400)
             world.ledgerAPI.push(try world.revocations(3, []))
-            #expect(await eventually { world.ledger.revocations.refusal(of: try! verified()) == nil })
+            #expect(await eventually { world.ledger.revocations.refusal(of: planner) == nil })
             world.clock.advance(seconds: 31)
             #expect(try await status() == 503)
         }
