@@ -177,7 +177,8 @@ let executables: [Target] = [
             "LaunchSystem", "A2A", "AgentShield", "AgentTasks", "JOSE", "SPIFFE", "OAuth", "Attestation",
             "Authentication", "TransparencyLog", "Registry", "AgentDirectory", "Issuance", "PeerRPC", "WorkloadAPI",
             "SecretDiscovery", "ControlPlaneAPI", "Observability", "ControlPlane", "NodeAgent", argumentParser, yams,
-            subprocess, system, logging, unixSignals, grpcCore, protobuf, nioSSL, crypto, "A2ATransport", httpClient,
+            subprocess, system, logging, lifecycle, unixSignals, grpcCore, protobuf, nioSSL, crypto, "A2ATransport",
+            httpClient,
         ],
         path: "Sources/Executables/agentshield", swiftSettings: houseSettings),
     .executableTarget(

@@ -425,6 +425,26 @@ class TestFacade:
         assert httpx.get(f"{agent.url}/status/none").status_code == 404
 
 
+@pytest.mark.parametrize("script, place", [
+    ("card: {nme: x}", "card.nme"), ("card: {skills: [{id: a, nam: b}]}", "card.skills[0].nam"), ("rule: []", "rule"),
+    ("rules: [{prefix: a, steps: [jump]}]", "rules[0].steps[0]"), ("rules: [{prefix: a, steps: [{wait: soon}]}]", "wait"),
+])  # fmt: skip
+def test_what_a_script_does_not_know_is_said_with_its_place(script, place):
+    agent = ScriptedAgent(script)
+    with pytest.raises(AssertionError) as ended:
+        agent.start()
+    assert place in str(ended.value)
+    agent.stop()
+
+
+def test_an_orderly_end_says_nothing_of_errors_though_a_stream_is_open():
+    with ScriptedAgent() as agent:
+        with httpx.stream("POST", f"{agent.url}/message:stream", json={"message": MessageToDict(request("auth").message)}) as stream:
+            next(stream.iter_lines())
+            assert agent.process.stop() == 0
+            assert " error " not in agent.process.log()
+
+
 def test_tasks_survive_a_kill_and_those_under_way_have_failed():
     agent = ScriptedAgent(keeps_tasks=True)
     with agent:

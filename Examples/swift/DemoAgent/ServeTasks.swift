@@ -3,6 +3,8 @@ import AgentShield
 import AgentTasks
 import ArgumentParser
 import NIOCore
+import ServiceLifecycle
+import UnixSignals
 
 /// The weather agent once more, as an A2A agent: registers its card, takes tasks with access tokens.
 struct ServeTasks: AsyncParsableCommand {
@@ -44,7 +46,9 @@ struct ServeTasks: AsyncParsableCommand {
                     Output.error("not registered: \(error)")
                 }
             }
-            try await server.run()
+            try await ServiceGroup(
+                services: [server], gracefulShutdownSignals: [.sigterm, .sigint], logger: AgentIdentity.silentLogger
+            ).run()
         }
     }
 

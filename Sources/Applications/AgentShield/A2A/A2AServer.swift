@@ -136,16 +136,19 @@ public final class A2AServer: Service {
             case .tls(let configuration): try .tls(.http1(), tlsConfiguration: configuration)
             case .plaintext: .http1()
             }
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
         let application = Application(
             responder: responder, server: server,
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.host, port: settings.port), serverName: nil),
-            onServerRunning: { [onReady] channel in await onReady(channel.localAddress?.port ?? 0) }, logger: logger)
+            onServerRunning: { [onReady] channel in await onReady(channel.localAddress?.port ?? 0) }, logger: quiet)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.service.forgetOldTasks() }
             if let push { group.addTask { await push.run() } }
             if let port = settings.grpcPort { group.addTask { try await self.serveGRPC(port) } }
-            group.addTask { try await application.runService() }
+            // Signals are for whoever runs the service.
+            group.addTask { try await application.run() }
             // The first to end is a listener; tidying up goes on for ever.
             _ = try await group.next()
             group.cancelAll()

@@ -49,6 +49,9 @@ struct AgentScript: Sendable {
     private static func card(_ value: JSONValue?) throws(FieldViolation) -> AgentCard {
         var object = value?.objectValue ?? JSONObject()
         if value != nil, value?.objectValue == nil { throw FieldViolation("card", "must be a mapping") }
+        if let unknown = AgentCard.unknownMembers(of: object).first {
+            throw FieldViolation("card.\(unknown.truncatedForMessage)", "is not known here")
+        }
         for (name, fallback) in [
             ("name", JSONValue.string("Scripted agent")), ("description", "Follows a script"), ("version", "1.0.0"),
             ("capabilities", ["streaming": true]), ("defaultInputModes", []), ("defaultOutputModes", []),

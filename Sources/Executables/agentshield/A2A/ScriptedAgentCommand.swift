@@ -5,6 +5,7 @@ import ArgumentParser
 import Glibc
 import JOSE
 import NIOSSL
+import ServiceLifecycle
 
 /// `agentshield a2a scripted-agent`: an agent for everybody's tests.
 struct ScriptedAgentCommand: AsyncParsableCommand {
@@ -88,10 +89,13 @@ struct ScriptedAgentCommand: AsyncParsableCommand {
                 }
                 logger.info("the scripted agent serves", metadata: ["url": "\(address)"])
             }
-            let running = Task { try await agent.run() }
-            try await SignalWatch.run(logger: logger, stop: { running.cancel() }) {
+            var services = ServiceGroupConfiguration(services: [agent], logger: AgentIdentity.silentLogger)
+            // Streams that are still open then are cut.
+            services.maximumGracefulShutdownDuration = .seconds(3)
+            let group = ServiceGroup(configuration: services)
+            try await SignalWatch.run(logger: logger, stop: { Task { await group.triggerGracefulShutdown() } }) {
                 do {
-                    try await running.value
+                    try await group.run()
                 } catch is CancellationError {
                     return
                 }

@@ -129,3 +129,8 @@ extension OAuthFlows {
         }
     }
 }
+
+extension AgentCard {
+    /// The paths of a card's members that version 1.0 does not know, at every depth.
+    package static func unknownMembers(of object: JSONObject) -> [String] { CardShape.card.unknownPaths(of: object) }
+}
